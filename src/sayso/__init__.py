@@ -1,0 +1,31 @@
+"""sayso: when an agent must ask a person. See README.md."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sayso.human_input_server import HumanInputServer, create_app
+
+__all__ = ["HumanInputServer", "create_app"]
+
+_FROM = {"HumanInputServer": "sayso.human_input_server", "create_app": "sayso.human_input_server"}
+
+
+def __getattr__(name: str) -> Any:
+    """Loads a public name when it is first used, so that `import sayso` stays light."""
+    if name not in _FROM:
+        raise AttributeError(f"module 'sayso' has no attribute {name!r}")
+    from sayso.errors import ExtraMissing
+
+    try:
+        return getattr(import_module(_FROM[name]), name)
+    except ModuleNotFoundError as exc:
+        if exc.name is None or exc.name.startswith("sayso"):
+            raise
+        raise ExtraMissing(f"{name} needs {exc.name}, which is not installed: pip install 'sayso[server]'") from exc
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

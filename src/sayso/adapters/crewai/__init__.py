@@ -1,0 +1,30 @@
+"""crewAI's questions, brought to an Asker. The one place that imports crewai: import it late, it takes seconds."""
+
+from __future__ import annotations
+
+from sayso.errors import ExtraMissing, Misconfigured
+
+try:
+    import crewai.execution  # noqa: F401 - came with 1.15.16
+    from crewai.hooks import InterceptionPoint  # noqa: F401
+except ModuleNotFoundError as exc:
+    if exc.name == "crewai":
+        raise ExtraMissing("crewai is not installed: pip install 'sayso[crewai]'") from exc
+    raise Misconfigured("this crewai is too old for sayso: pip install -U 'crewai>=1.15.16'") from exc
+except ImportError as exc:
+    raise Misconfigured("this crewai is too old for sayso: pip install -U 'crewai>=1.15.16'") from exc
+
+from sayso.adapters.crewai.endings import Rejected, Stopped, Unanswered
+from sayso.adapters.crewai.events import HumanInputCompletedEvent, HumanInputRequiredEvent
+from sayso.adapters.crewai.identity import execution
+from sayso.adapters.crewai.install import install
+
+__all__ = [
+    "HumanInputCompletedEvent",
+    "HumanInputRequiredEvent",
+    "Rejected",
+    "Stopped",
+    "Unanswered",
+    "execution",
+    "install",
+]

@@ -1,0 +1,76 @@
+"""crewAI's human input provider that asks through an Asker, and in the console as ever while there is none."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from crewai.agents.parser import AgentFinish
+from crewai.core.providers.human_input import AsyncExecutorContext, ExecutorContext, SyncHumanInputProvider
+
+from sayso.adapters.crewai.endings import ended_by
+from sayso.adapters.crewai.events import mirror_asked, mirror_settled
+from sayso.adapters.crewai.review import Review
+from sayso.asker import Asker, wait_for
+from sayso.errors import SaysoError, Unavailable
+from sayso.model import Question, Request
+
+
+class SaysoProvider(SyncHumanInputProvider):
+    """Stays in the contexts it was set in, so it looks for the asker each time; None: nothing is installed."""
+
+    def __init__(self, asker: Callable[[], Asker | None]) -> None:
+        self._asker = asker
+
+    def handle_feedback(self, formatted_answer: AgentFinish, context: ExecutorContext) -> AgentFinish:
+        asker = self._asker()
+        if asker is None or context._is_training_mode():
+            return super().handle_feedback(formatted_answer, context)
+        review = Review(formatted_answer, context)
+        try:
+            while True:
+                outcome = _ask(asker, review.question(), context.task)
+                if not review.take(outcome):
+                    return review.draft
+                review.redrafted(context._invoke_loop(), outcome)
+        except Unavailable:
+            return super().handle_feedback(review.draft, context)
+        except SaysoError as error:
+            raise ended_by(error) from error
+
+    async def handle_feedback_async(self, formatted_answer: AgentFinish, context: AsyncExecutorContext) -> AgentFinish:
+        asker = self._asker()
+        if asker is None or context._is_training_mode():
+            return await super().handle_feedback_async(formatted_answer, context)
+        review = Review(formatted_answer, context)
+        try:
+            while True:
+                outcome = await _ask_async(asker, review.question(), context.task)
+                if not review.take(outcome):
+                    return review.draft
+                review.redrafted(await context._ainvoke_loop(), outcome)
+        except Unavailable:
+            return await super().handle_feedback_async(review.draft, context)
+        except SaysoError as error:
+            raise ended_by(error) from error
+
+
+def _ask(asker: Asker, question: Question, source: Any) -> Request:
+    asked = asker.submit(question)
+    mirror_asked(source, wait_for(asked.stored))
+    outcome = wait_for(asked.settled)
+    mirror_settled(source, outcome)
+    return outcome
+
+
+async def _ask_async(asker: Asker, question: Question, source: Any) -> Request:
+    asked = asker.submit(question)
+    try:
+        mirror_asked(source, await asyncio.wrap_future(asked.stored))
+        outcome = await asyncio.wrap_future(asked.settled)
+    except asyncio.CancelledError:
+        asked.settled.cancel()
+        raise
+    mirror_settled(source, outcome)
+    return outcome

@@ -1,0 +1,164 @@
+"""One task's draft under review: what is asked in each round, and what each outcome means. Asks nobody itself."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+from crewai.agents.parser import AgentFinish
+from crewai.core.providers.human_input import ExecutorContext, HumanInputProvider
+from pydantic import BaseModel, ValidationError
+
+from sayso import limits
+from sayso.adapters.crewai.endings import rejected, unanswered
+from sayso.adapters.crewai.identity import current_execution, ids, native_ids
+from sayso.errors import Invalid
+from sayso.model import Question, Request, Source
+from sayso.schema import check_schema
+
+_WHAT_TO_DO: Final = (
+    "Review the agent's draft. **Approve** takes it as it is, **respond** tells the agent what to change, "
+    "**edit** uses your own text instead, **reject** ends the run."
+)
+
+
+class Review:
+    """The draft of one task, from the agent's answer to a person's decision.
+
+    `question` is what to ask next; `take` says whether the agent must work again; `redrafted` takes its new draft.
+    """
+
+    def __init__(self, draft: AgentFinish, context: ExecutorContext) -> None:
+        self.draft = draft
+        self._context = context
+        self._execution_id = current_execution()
+        self._model = _output_model(context.task)
+        self._round = 1
+        self._previous: str | None = None
+
+    def question(self) -> Question:
+        """The question of this round."""
+        crew, task, agent = self._context.crew, self._context.task, self._context.agent
+        role = _line(agent.role)
+        text = HumanInputProvider._get_output_string(self.draft)
+        time_left = _time_left(agent, task)
+        own = ids(crew, task, agent)
+        return Question(
+            execution_id=self._execution_id,
+            crew_id=own.get("crew_id"),
+            task_id=own.get("task_id"),
+            agent_id=own.get("agent_id"),
+            kind="review",
+            title=_line(_task_name(task) or role),
+            prompt=_prompt(task),
+            context=_cut(text, limits.CONTEXT),
+            context_data={"agent": role, "task": _line(_task_name(task)), "crew": _line(_crew_name(crew))},
+            response_schema=_schema(self._model),
+            reason_flags={"missing_field": self._model is not None and not _fits(text, self._model)},
+            source=Source(name="crewai", native=native_ids(crew, task, agent)),
+            round=self._round,
+            previous=self._previous,
+            timeout=time_left,
+            on_timeout=None if time_left is None else "cancel",
+        )
+
+    def take(self, outcome: Request) -> bool:
+        """Applies a decision; True: the agent must work again. Raises Rejected or Unanswered, which end the run."""
+        answer = outcome.answer
+        if answer is None:
+            raise unanswered(outcome)
+        if answer.decision == "reject":
+            raise rejected(outcome) if outcome.status == "answered" else unanswered(outcome)
+        if answer.decision == "respond":
+            self._context.messages.append(self._context._format_feedback_message(answer.text or ""))
+            return True
+        if answer.decision == "edit":
+            self.draft.output = self._edited(answer.edited)
+        self._context.ask_for_human_input = False
+        return False
+
+    def redrafted(self, draft: AgentFinish, outcome: Request) -> None:
+        """The agent's new draft, made after `outcome`."""
+        self.draft = draft
+        self._round += 1
+        self._previous = outcome.request_id
+
+    def _edited(self, edited: Any) -> Any:
+        """The person's version in the form the draft had; the schema was checked when it was sent."""
+        if isinstance(self.draft.output, BaseModel):
+            return type(self.draft.output).model_validate(edited)
+        return edited if isinstance(edited, str) else msgspec.json.encode(edited).decode()
+
+
+def _prompt(task: Any) -> str:
+    if task is None:
+        return _WHAT_TO_DO
+    parts = [_WHAT_TO_DO, f"**Task:** {task.description}"]
+    if task.expected_output:
+        parts.append(f"**Expected output:** {task.expected_output}")
+    return _cut("\n\n".join(parts), limits.PROMPT)
+
+
+def _cut(text: str, limit: int) -> str:
+    """`text` within `limit` bytes of UTF-8, the cut visible: a long draft must never fail a crew."""
+    data = text.encode("utf-8", "replace")
+    if len(data) <= limit:
+        return data.decode("utf-8")
+    mark = f"\n\n[… cut here: {len(data)} bytes in all]"
+    return data[: limit - len(mark.encode())].decode("utf-8", "ignore") + mark
+
+
+def _line(text: str) -> str:
+    line = " ".join(text.split())
+    most = limits.TITLE_CHARACTERS
+    return line if len(line) <= most else line[: most - 1] + "…"
+
+
+def _task_name(task: Any) -> str:
+    """The task's name, else the first line of its description."""
+    if task is None:
+        return ""
+    return str(task.name or task.description.strip().partition("\n")[0])
+
+
+def _crew_name(crew: Any) -> str:
+    return str(getattr(crew, "name", None) or "")
+
+
+def _output_model(task: Any) -> type[BaseModel] | None:
+    for name in ("output_pydantic", "output_json", "response_model"):
+        model = getattr(task, name, None)
+        if isinstance(model, type) and issubclass(model, BaseModel):
+            return model
+    return None
+
+
+def _schema(model: type[BaseModel] | None) -> dict[str, Any] | None:
+    """The schema that an edited draft must fit; None where there is none, or none that can be checked."""
+    if model is None:
+        return None
+    schema = model.model_json_schema()
+    try:
+        check_schema(schema, "")
+    except Invalid:
+        return None
+    return schema if len(msgspec.json.encode(schema)) <= limits.JSON else None
+
+
+def _fits(text: str, model: type[BaseModel]) -> bool:
+    try:
+        model.model_validate_json(text)
+    except ValidationError:
+        return False
+    return True
+
+
+def _time_left(agent: Any, task: Any) -> float | None:
+    """Seconds until crewAI's `max_execution_time` is over, which its sync road notices only after the wait."""
+    most: float | None = getattr(agent, "max_execution_time", None)
+    started = getattr(task, "start_time", None)
+    if most is None or started is None:
+        return None
+    spent: float = (datetime.now(started.tzinfo) - started).total_seconds()
+    return max(0.1, most - spent)

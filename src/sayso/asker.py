@@ -1,0 +1,49 @@
+"""The seam through which agents ask: in this process, or over HTTP. Knows what a question is, not where it goes."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import Future
+from typing import Final, NamedTuple, Protocol, TypeVar
+
+from sayso.errors import ServerStopped
+from sayso.model import Question, Request
+
+T = TypeVar("T")
+
+_LOOK: Final = 1.0
+"""Seconds between two looks whether the program is still there."""
+
+
+class Asked(NamedTuple):
+    """A question on its way. Sync code takes `wait_for(future)`, async code `await asyncio.wrap_future(future)`.
+
+    `stored`: the request, once it is durable. `settled`: the request with its outcome; cancelling it gives the question
+    up. Both raise Unavailable (nothing was asked, the server is not there), ServerStopped, or what was wrong with it.
+    """
+
+    stored: Future[Request]
+    settled: Future[Request]
+
+
+class Asker(Protocol):
+    """Reaches a gateway."""
+
+    def submit(self, question: Question) -> Asked:
+        """Asks. Returns at once, from any thread."""
+
+
+def wait_for(future: Future[T]) -> T:
+    """The future's result, waited for in a thread without a loop.
+
+    Raises ServerStopped when the main thread has ended: a thread that waits on would keep the process from exiting.
+    """
+    while True:
+        try:
+            return future.result(timeout=_LOOK)
+        except TimeoutError:
+            if future.done():
+                raise
+            if not threading.main_thread().is_alive():
+                future.cancel()
+                raise ServerStopped("the program ended while the question was waiting") from None

@@ -1,0 +1,46 @@
+"""Puts the parts together: which store a URL means, and which frameworks are there. It alone names concrete parts."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+
+from platformdirs import user_data_path
+
+from sayso.asker import Asker
+from sayso.errors import Misconfigured
+from sayso.store import Store
+from sayso.store.memory import MemoryStore
+from sayso.store.sqlite import SQLiteStore
+
+MEMORY: Final = ":memory:"
+_SQLITE: Final = "sqlite:///"
+
+
+def store_at(url: str) -> Store:
+    """The store of `:memory:`, `sqlite:///relative.db` or `sqlite:////absolute.db`. Raises Misconfigured."""
+    if url == MEMORY:
+        return MemoryStore()
+    if url.startswith(_SQLITE) and len(url) > len(_SQLITE):
+        return SQLiteStore(Path(url.removeprefix(_SQLITE)).expanduser())
+    raise Misconfigured(
+        f"store {url.partition('://')[0]!r} is not known; use ':memory:', 'sqlite:///relative.db' or "
+        "'sqlite:////absolute.db'"
+    )
+
+
+def default_store(port: int) -> str:
+    """A file of the port's own among the user's data, so that two servers never want the same; memory for port 0."""
+    return MEMORY if port == 0 else f"{_SQLITE}{user_data_path('sayso', appauthor=False) / f'{port}.db'}"
+
+
+def install_adapters(asker: Asker) -> Callable[[], None]:
+    """Makes every agent framework that is installed here ask through `asker`; gives back what undoes it."""
+    if "crewai" not in sys.modules and find_spec("crewai") is None:
+        return lambda: None
+    from sayso.adapters import crewai  # takes seconds where crewAI was not imported before
+
+    return crewai.install(asker)

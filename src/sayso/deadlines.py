@@ -1,0 +1,67 @@
+"""Keeps deadlines: settles what nobody answered in time. What is due is read from the store: a restart forgets none."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+from sayso import limits
+from sayso.clock import Clock
+from sayso.errors import StoreFailed
+from sayso.model import Request
+
+logger = logging.getLogger(__name__)
+
+_HORIZON: Final = timedelta(seconds=60)
+"""How far ahead the store is asked; also the longest the keeper sleeps."""
+_AGAIN: Final = 1.0
+"""Seconds until the next look after a failure, or when more is due soon than one page holds."""
+
+
+class Deadlines:
+    """Expires each request at its deadline, by the steady clock."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        due: Callable[[datetime], Awaitable[Sequence[Request]]],
+        expire: Callable[[Request], Awaitable[object]],
+    ) -> None:
+        self._clock = clock
+        self._due = due
+        self._expire = expire
+        self._added = asyncio.Event()
+
+    def added(self) -> None:
+        """A request with a deadline is there; it may be the next one due."""
+        self._added.set()
+
+    async def keep(self) -> None:
+        """Runs until cancelled."""
+        while True:
+            self._added.clear()
+            try:
+                wait = await self._settle_due()
+            except StoreFailed:
+                logger.exception("deadlines not kept; trying again")
+                wait = _AGAIN
+            try:
+                async with asyncio.timeout(wait):
+                    await self._added.wait()
+            except TimeoutError:
+                continue
+
+    async def _settle_due(self) -> float:
+        """Expires what is due and says how many seconds until the next may be."""
+        while late := await self._due(self._clock.steady()):
+            for request in late:
+                await self._expire(request)
+        now = self._clock.steady()
+        soon = await self._due(now + _HORIZON)
+        if len(soon) == limits.PAGE:
+            return _AGAIN
+        nearest = min((one.deadline for one in soon if one.deadline), default=now + _HORIZON)
+        return max(0.0, (nearest - now).total_seconds())

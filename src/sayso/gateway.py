@@ -1,0 +1,280 @@
+"""The use cases: ask, answer, cancel, expire, look, wait, follow. Knows store and hub; no transport, no framework."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+
+from sayso import limits
+from sayso.asking import as_request, default_answer
+from sayso.clock import Clock
+from sayso.deadlines import Deadlines
+from sayso.errors import AlreadySettled, Fault, Invalid, NotFound, RequestMismatch, StoreFailed
+from sayso.hub import Hub
+from sayso.kinds import resolve
+from sayso.model import ASKER_GONE, SYSTEM, InputCompleted, InputRequired, Question, Request, Status, Submission, is_id
+from sayso.store import Filter, Page, Store
+from sayso.wire import Event, Reset
+
+logger = logging.getLogger(__name__)
+
+_OPEN: Final[frozenset[Status]] = frozenset({"pending"})
+_RESET_REQUESTS: Final = 100
+"""Open requests told with a reset; a follower that needs more asks `GET /requests`."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """How far a follower has come: after `position` in the stream of `execution_id` (None: all executions).
+
+    Until `open_until`, only requests that are still open are shown: how the stream of all executions begins.
+    """
+
+    execution_id: str | None
+    position: int
+    open_until: int = 0
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a follower gets: the events since its place, its new place, and whether the server is ending its streams."""
+
+    place: Place
+    events: tuple[Event, ...] = ()
+    reset: Reset | None = None
+    more: bool = False
+    ended: bool = False
+
+
+class Gateway:
+    """Everything that can be done with requests. All methods belong to the loop that runs `running()`."""
+
+    def __init__(self, store: Store, clock: Clock | None = None) -> None:
+        self._store = store
+        self._clock = clock or Clock()
+        self._hub = Hub()
+        self._deadlines = Deadlines(self._clock, self._due, self.expire)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Opens the store, keeps followers awake and deadlines kept, and closes it again.
+
+        Raises StoreInUse, StoreTooNew, StoreFailed.
+        """
+        await self._store.open()
+        try:
+            await self.cancel_orphans()
+            async with asyncio.TaskGroup() as tasks:
+                kept = [tasks.create_task(self._tell_changes()), tasks.create_task(self._deadlines.keep())]
+                try:
+                    yield
+                finally:
+                    self.end_streams()
+                    for task in kept:
+                        task.cancel()
+        finally:
+            await self._store.close()
+
+    def end_streams(self) -> None:
+        """Tells every follower and every waiter that this server ends; what they await is still in the store."""
+        self._hub.end()
+
+    async def ask(self, question: Question, *, by: str, durable: bool) -> tuple[Request, bool]:
+        """The stored request, and whether it is new; a repeat of the same question gives what is stored.
+
+        Durable on return. Raises Invalid, or RequestMismatch for an id that another question has.
+        """
+        request = as_request(
+            question,
+            now=self._clock.now(),
+            request_id=self._clock.new_id(),
+            event_id=self._clock.new_id(),
+            by=by,
+            durable=durable,
+        )
+        stored, created = await self._store.put(request, InputRequired.of(request))
+        if not stored.same_question(request):
+            raise RequestMismatch
+        if created and stored.deadline is not None:
+            self._deadlines.added()
+        return stored, created
+
+    async def answer(self, request_id: str, given: Submission, *, by: str, channel: str) -> Request:
+        """The request with this answer; the same `answer_id` again gives the same result.
+
+        Durable on return. Raises NotFound, Invalid (the request stays open), AlreadySettled with the answer that won.
+        """
+        request = await self.get(request_id)
+        answer_id = given.answer_id or self._clock.new_id()
+        if not request.is_open:
+            return _first_answer(request, answer_id)
+        answer = resolve(request, given, answer_id)
+        settled = request.answered(answer, by=by, channel=channel, now=self._clock.now(), event_id=self._clock.new_id())
+        return await self._settle(settled, answer_id)
+
+    async def cancel(self, request_id: str, reason: str, *, by: str, channel: str) -> Request:
+        """The request, given up. Durable on return. Raises NotFound, AlreadySettled."""
+        if len(reason.encode("utf-8", "replace")) > limits.COMMENT:
+            raise Invalid(Fault("/reason", f"must be at most {limits.COMMENT} bytes of UTF-8"))
+        request = await self.get(request_id)
+        settled = request.cancelled(
+            reason, by=by, channel=channel, now=self._clock.now(), event_id=self._clock.new_id()
+        )
+        return await self._settle(settled, None)
+
+    async def expire(self, request: Request) -> Request:
+        """The request after its deadline, with what its `on_timeout` chose; an answer that came first stays."""
+        settled = request.expired(default_answer(request), now=self._clock.now(), event_id=self._clock.new_id())
+        try:
+            return await self._settle(settled, None)
+        except AlreadySettled as exc:
+            first: Request = exc.request
+            return first
+
+    async def cancel_orphans(self) -> None:
+        """Cancels what nobody can take an answer to: pending questions of a process that has ended, unless durable."""
+        filter = Filter(status=_OPEN, durable=False)
+        while page := (await self._store.list(filter, limit=limits.PAGE)).requests:
+            for request in page:
+                await self.abandon(request.request_id)
+
+    async def abandon(self, request_id: str) -> None:
+        """Cancels a request because its asker is gone; an answer that came first stays."""
+        try:
+            await self.cancel(request_id, ASKER_GONE, by="system:asker", channel=SYSTEM)
+        except AlreadySettled:
+            logger.debug("answered before it was abandoned", extra={"request_id": request_id})
+
+    async def get(self, request_id: str) -> Request:
+        """Raises NotFound."""
+        request = await self._store.get(request_id) if is_id(request_id) else None
+        if request is None:
+            raise NotFound("There is no such request; it may have been removed after it was settled.")
+        return request
+
+    async def list(self, filter: Filter, *, after: int = 0, limit: int = limits.LIST_PAGE) -> Page:
+        """Requests in asking order, and the cursor from which a follower misses nothing that came later."""
+        return await self._store.list(filter, after=after, limit=min(limit, limits.PAGE))
+
+    async def settled(self, request_id: str, *, wait: float | None) -> Request:
+        """The request once it is settled; or as it is after `wait` seconds (None: no limit) or when the server ends.
+
+        Raises NotFound.
+        """
+        until = None if wait is None else self._clock.monotonic() + wait
+        request = await self.get(request_id)
+        topic = self._hub.topic(request.execution_id)
+        while True:
+            request = await self.get(request_id)
+            left = None if until is None else until - self._clock.monotonic()
+            if not request.is_open or self._hub.ended or (left is not None and left <= 0):
+                return request
+            while news := await topic.news(left):
+                topic = news.topic
+                if news.events is None or any(event.request_id == request_id for event in news.events):
+                    break
+                left = None if until is None else max(0.0, until - self._clock.monotonic())
+
+    async def start(self, execution_id: str | None, last_event_id: str | None) -> Batch:
+        """Where a follower begins: after `last_event_id`, or a reset when that cursor means nothing in this stream.
+
+        Without a cursor: at the first retained event of an execution, or, for all, at the requests that are open.
+        """
+        if last_event_id is None:
+            if execution_id is not None:
+                return Batch(Place(execution_id, 0))
+            page = await self._store.list(Filter(status=_OPEN), limit=1)
+            return Batch(Place(None, 0, open_until=page.head) if page.requests else Place(None, page.head))
+        found = await self._store.locate(last_event_id) if is_id(last_event_id) else None
+        if found is not None and execution_id in (None, found.execution_id):
+            return Batch(Place(execution_id, found.position))
+        page = await self._store.list(Filter(status=_OPEN, execution_id=execution_id), limit=_RESET_REQUESTS)
+        reason = Reset("unknown-cursor" if found is None else "foreign-cursor", *_open_at(page))
+        return Batch(Place(execution_id, page.head), reset=reason)
+
+    async def read(self, place: Place, *, wait: float = 0.0, limit: int = limits.PAGE) -> Batch:
+        """The events after `place`, at most `limit`; when there are none yet, waits up to `wait` seconds for some.
+
+        Safe to cancel and to repeat: the place is the caller's, nothing is consumed here.
+        """
+        if place.open_until:
+            return await self._read_open(place, limit)
+        topic = self._hub.topic(place.execution_id)
+        events: tuple[Event, ...] = ()
+        if topic.after != place.position or not wait:
+            events = await self._read(place, limit)
+            if not events:
+                topic.looked(place.position)
+        if not events and wait and not self._hub.ended:
+            news = await topic.news(wait)
+            if news is not None:
+                told = news.since(place.position)
+                events = (await self._read(place, limit)) if told is None else told[:limit]
+        if not events:
+            return Batch(place, ended=self._hub.ended)
+        return Batch(replace(place, position=events[-1].position), events, more=len(events) == limit)
+
+    async def open_events(
+        self, execution_id: str | None, *, after: int = 0, limit: int = limits.PAGE
+    ) -> tuple[Event, ...]:
+        """The asking events of requests that are open, in asking order."""
+        return tuple(await self._store.read(execution_id, after=after, limit=limit, open_only=True))
+
+    async def _read(self, place: Place, limit: int) -> tuple[Event, ...]:
+        return tuple(await self._store.read(place.execution_id, after=place.position, limit=limit))
+
+    async def _read_open(self, place: Place, limit: int) -> Batch:
+        events = await self.open_events(place.execution_id, after=place.position, limit=limit)
+        shown = tuple(event for event in events if event.position <= place.open_until)
+        if len(shown) < limit:
+            return Batch(replace(place, position=place.open_until, open_until=0), shown)
+        return Batch(replace(place, position=shown[-1].position), shown, more=True)
+
+    async def _settle(self, request: Request, answer_id: str | None) -> Request:
+        stored, won = await self._store.settle(request, InputCompleted.of(request))
+        return stored if won else _first_answer(stored, answer_id)
+
+    async def _due(self, before: datetime) -> tuple[Request, ...]:
+        page = await self._store.list(Filter(status=_OPEN, due_before=before), limit=limits.PAGE)
+        return page.requests
+
+    async def _tell_changes(self) -> None:
+        """Carries the store's hints into the hub: the only place that wakes followers."""
+        async for executions in self._store.changes():
+            if executions is None:
+                self._hub.tell_all()
+                continue
+            for stream in (*executions, None):
+                try:
+                    await self._tell(stream)
+                except StoreFailed:
+                    logger.exception("news not read; followers read for themselves")
+                    self._hub.tell(stream)
+
+    async def _tell(self, stream: str | None) -> None:
+        topic = self._hub.followed(stream)
+        if topic is None:
+            return
+        if topic.after is None:
+            self._hub.tell(stream)
+            return
+        events = await self._store.read(stream, after=topic.after, limit=limits.PAGE)
+        if len(events) == limits.PAGE:
+            self._hub.tell(stream)
+        elif events:
+            self._hub.tell(stream, tuple(events))
+
+
+def _first_answer(request: Request, answer_id: str | None) -> Request:
+    if request.answer is not None and request.answer.answer_id == answer_id:
+        return request
+    raise AlreadySettled(request)
+
+
+def _open_at(page: Page) -> tuple[str | None, tuple[Request, ...], bool]:
+    return page.head_event_id, page.requests, page.next is not None

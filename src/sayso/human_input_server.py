@@ -1,0 +1,212 @@
+"""HumanInputServer: the embedded server, as the seed proposal has it, listening on a port of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import logging
+import signal
+import sys
+import threading
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from types import FrameType, TracebackType
+from typing import Self
+from weakref import WeakMethod
+
+from starlette.types import ASGIApp
+
+from sayso import settings
+from sayso.asker import Asker
+from sayso.compose import default_store, install_adapters, store_at
+from sayso.errors import AlreadyStarted, Misconfigured
+from sayso.gateway import Gateway
+from sayso.model import Request
+from sayso.mounted import Mounted
+from sayso.notice import notice
+from sayso.runtime import Runtime
+from sayso.server import app
+from sayso.server.listen import bind, is_loopback
+from sayso.server.serve import serving
+
+logger = logging.getLogger(__name__)
+
+
+class HumanInputServer:
+    """Serves people's answers to the agents of this process, and to whoever asks over HTTP.
+
+    host, port: where to listen; port 0 picks a free one, see `url`. The default host is this machine alone.
+    api_key: what clients must send; without one (and without SAYSO_API_KEY) everyone on this machine may answer, and
+        any host but a loopback one is refused.
+    store: `:memory:`, `sqlite:///relative.db`, `sqlite:////absolute.db`; by default a file of this port's own in the
+        user's data folder, and memory for port 0.
+    allow_origins: pages that may call this server from a browser, e.g. `https://app.example.com`.
+    quiet: without the line on stderr for each open question.
+    adapters: whether the agent frameworks installed here ask through this server while it runs.
+
+    Starting raises Misconfigured; its subclasses say what is wrong: PortTaken, StoreInUse, AlreadyStarted.
+    """
+
+    def __init__(
+        self,
+        host: str = "localhost",
+        port: int = 8000,
+        api_key: str | None = None,
+        store: str | None = None,
+        *,
+        allow_origins: Iterable[str] = (),
+        quiet: bool = False,
+        adapters: bool = True,
+    ) -> None:
+        if api_key == "":
+            raise Misconfigured("api_key is empty; pass a secret, or None for a server that only this machine reaches")
+        self.host = host
+        self.port = port
+        self._key = api_key or settings.api_key()
+        self._store = store
+        self._allow_origins = tuple(allow_origins)
+        self._quiet = quiet
+        self._adapters = adapters
+        self._bound_port: int | None = None
+        self._lock = threading.Lock()
+        self._running: Runtime | Mounted | None = None
+        self._uninstall: Callable[[], None] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where the server is reached from this machine; with port 0, once it listens."""
+        host = {"0.0.0.0": "localhost", "::": "localhost"}.get(self.host, self.host)  # noqa: S104 - compared, not bound
+        return f"http://{f'[{host}]' if ':' in host else host}:{self._bound_port or self.port}"
+
+    def start(self, on_listening: Callable[[], None] = lambda: None) -> None:
+        """Starts, calls `on_listening`, and returns when the server has stopped.
+
+        On the main thread, SIGINT and SIGTERM stop it in order.
+        """
+        runtime = self._begin()
+        with _stopping_on_signals(runtime):
+            self._listen(runtime)
+            on_listening()
+            runtime.ended.result()
+        self.stop()
+
+    async def start_async(self) -> None:
+        """Starts, and returns when the server has stopped; does not block this loop. Cancelling it stops the server."""
+        runtime = self._begin()
+        try:
+            await asyncio.to_thread(self._listen, runtime)
+            await asyncio.shield(asyncio.wrap_future(runtime.ended))
+        finally:
+            await asyncio.shield(asyncio.to_thread(self.stop))
+
+    def stop(self) -> None:
+        """Stops in order: streams end, waiting agents get ServerStopped, the store closes. Idempotent; any thread."""
+        with self._lock:
+            running, self._running = self._running, None
+            uninstall, self._uninstall = self._uninstall, None
+            self._bound_port = None
+        if uninstall is not None:
+            uninstall()
+        if running is not None:
+            running.stop()
+
+    def __enter__(self) -> Self:
+        self._listen(self._begin())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def app(self) -> ASGIApp:
+        """What `create_app` gives."""
+        mounted = Mounted(self._runtime)
+        self._take_over(mounted, mounted)
+        return app.build(mounted, api_key=self._key, allow_origins=self._allow_origins)
+
+    def _begin(self) -> Runtime:
+        """Takes questions from here on; they wait for the store."""
+        runtime = self._runtime()
+        self._take_over(runtime, runtime)
+        runtime.start()
+        return runtime
+
+    def _runtime(self) -> Runtime:
+        return Runtime(Gateway(store_at(self._store or default_store(self.port))), self._tell)
+
+    def _take_over(self, running: Runtime | Mounted, asker: Asker) -> None:
+        with self._lock:
+            if self._running is not None:
+                raise AlreadyStarted("this HumanInputServer runs already; stop() it first, or make another one")
+            self._uninstall = install_adapters(asker) if self._adapters else None
+            self._running = running
+        _at_exit(WeakMethod(self.stop))
+
+    def _listen(self, runtime: Runtime) -> None:
+        try:
+            if self._key is None and not is_loopback(self.host):
+                raise Misconfigured(
+                    f"host {self.host!r} can be reached from other machines, so a key is needed: pass api_key=…, "
+                    "or set SAYSO_API_KEY"
+                )
+            sockets = bind(self.host, self.port)
+            self._bound_port = sockets[0].getsockname()[1]
+            served = app.build(runtime, api_key=self._key, allow_origins=self._allow_origins)
+
+            @asynccontextmanager
+            async def service(gateway: Gateway) -> AsyncIterator[None]:
+                async with serving(served, sockets):
+                    yield
+
+            runtime.open(service)
+        except BaseException as exc:
+            logger.error("the server did not start: %s", exc)
+            self.stop()
+            raise
+
+    def _tell(self, request: Request) -> None:
+        if not self._quiet:
+            url = self.url if self._bound_port else None
+            sys.stderr.write(notice(request, url, keyed=self._key is not None) + "\n")
+            sys.stderr.flush()
+
+
+def create_app(server: HumanInputServer) -> ASGIApp:
+    """The server as an ASGI app, to mount in another under any prefix: `api.mount("/sayso", create_app(server))`.
+
+    Agents of this process ask through it from now on; the store is opened at the first question or call. It listens on
+    no port of its own and needs no lifespan. `server.stop()` ends it; so does the end of the program.
+    """
+    return server.app()
+
+
+@contextmanager
+def _stopping_on_signals(runtime: Runtime) -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        runtime.request_stop()
+
+    former = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
+
+
+def _at_exit(stop: WeakMethod[Callable[[], None]]) -> None:
+    """Calls `stop` when the program ends, if its server is still there.
+
+    Python joins the threads of its pools before it runs atexit's functions, and an agent may be waiting in one of them;
+    the hook that concurrent.futures itself uses comes before that join.
+    """
+
+    def stop_if_there() -> None:
+        if method := stop():
+            method()
+
+    getattr(threading, "_register_atexit", atexit.register)(stop_if_there)

@@ -1,0 +1,56 @@
+"""Every cap of the protocol, with its reason. Sizes are bytes of UTF-8 unless a name says otherwise; times, seconds."""
+
+from __future__ import annotations
+
+from typing import Final
+
+KIB: Final = 1024
+
+PROMPT: Final = 64 * KIB
+"""What to do, for a person to read; a prompt longer than a short book is a mistake."""
+CONTEXT: Final = 128 * KIB
+"""The draft to look at. Adapters cut longer ones with a visible mark, so a long draft never fails a crew."""
+TEXT: Final = 128 * KIB
+"""An answer may be a whole edited draft."""
+COMMENT: Final = 16 * KIB
+"""A remark beside an answer."""
+TITLE_CHARACTERS: Final = 200
+"""A title is one line of a list."""
+JSON: Final = 64 * KIB
+"""Each free JSON member (metadata, context_data, values, schemas, arguments), so a request stays under BODY."""
+JSON_DEPTH: Final = 64
+"""Deeper than any form a person fills in; keeps every recursive reader of the value safe."""
+OPTIONS: Final = 100
+"""A list that a person can still look through."""
+LABEL: Final = 1 * KIB
+"""An option's label or description, an assignee, a flag's name."""
+ASSIGNEES: Final = 100
+"""People to notify; a larger audience is a group's name."""
+TIMEOUT: Final = 10 * 365 * 86_400
+"""A deadline further away than ten years means no deadline; also keeps dates inside what every language can hold."""
+ROUND: Final = 1_000_000
+"""How often a draft can come back; only keeps the number in every client's range."""
+
+BODY: Final = 256 * KIB
+"""An HTTP body, counted while it is read."""
+WEBSOCKET_MESSAGE: Final = 64 * KIB
+"""A WebSocket message from a client; an edited draft longer than this goes over POST."""
+URL: Final = 8 * KIB
+"""A request target; ids and cursors need a few hundred bytes."""
+
+PAGE: Final = 1_000
+"""Events or requests in one read: large enough to replay quickly, small enough to share the loop."""
+LIST_PAGE: Final = 100
+"""Requests in one page of a list when the client does not say."""
+WAIT: Final = 55.0
+"""The longest held poll: below the 60 s after which common proxies cut a quiet connection."""
+HEARTBEAT: Final = 4.0
+"""Quiet time on an SSE stream; httpx, in its default setting, gives up after 5 s of silence."""
+PING: Final = 20.0
+"""WebSocket ping interval and its answer's deadline: a client that vanished is noticed within 40 s."""
+SEND: Final = 30.0
+"""How long one write to a follower may take before the follower counts as gone; it can resume from its cursor."""
+READY: Final = 10.0
+"""How long a question waits for a server that is just starting."""
+STOP: Final = 2.0
+"""How long an orderly stop may take before connections are cut."""

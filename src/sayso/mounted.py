@@ -1,0 +1,66 @@
+"""The gateway of an app that is mounted in another: opened at first use, since a mounted app's lifespan never runs."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+from sayso.asker import Asked
+from sayso.errors import Misconfigured, Unavailable
+from sayso.gateway import Gateway
+from sayso.model import Question
+from sayso.runtime import Runtime
+
+T = TypeVar("T")
+logger = logging.getLogger(__name__)
+
+
+class Mounted:
+    """An Asker, and the routes' way to the gateway.
+
+    Starts no thread before it is used, so a server that forks its workers may make it beforehand; where opening failed,
+    the next use tries again.
+    """
+
+    def __init__(self, make: Callable[[], Runtime]) -> None:
+        self._make = make
+        self._lock = threading.Lock()
+        self._runtime: Runtime | None = None
+        self._stopped = False
+
+    def submit(self, question: Question) -> Asked:
+        return self._opened().submit(question)
+
+    async def call(self, use: Callable[[Gateway], Coroutine[Any, Any, T]]) -> T:
+        """What `use` makes of the gateway. Raises Unavailable when the server was stopped or cannot open its store."""
+        try:
+            return await self._opened().call(use)
+        except Misconfigured as exc:
+            logger.error("the mounted server cannot work: %s", exc)
+            raise Unavailable("the server cannot open its store; its log says why") from exc
+
+    def stop(self) -> None:
+        """Ends it for good. Idempotent."""
+        with self._lock:
+            self._stopped = True
+            runtime, self._runtime = self._runtime, None
+        if runtime is not None:
+            runtime.stop()
+
+    def _opened(self) -> Runtime:
+        with self._lock:
+            if self._stopped:
+                raise Unavailable("the server has been stopped")
+            if self._runtime is None or self._runtime.ended.done():
+                self._runtime = self._make()
+                self._runtime.start()
+                self._runtime.begin_open(_nothing)
+            return self._runtime
+
+
+@asynccontextmanager
+async def _nothing(gateway: Gateway) -> AsyncIterator[None]:
+    yield

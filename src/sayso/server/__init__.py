@@ -1,0 +1,1 @@
+"""The server: HTTP, Server-Sent Events, WebSocket and long polling over one gateway."""

@@ -1,0 +1,48 @@
+"""The ASGI application: every route behind one door. Runs on any ASGI server, under any prefix, without a lifespan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp
+
+from sayso.errors import SaysoError
+from sayso.server import health, longpoll, openapi, requests, sse, websocket
+from sayso.server.access import Access
+from sayso.server.door import Door
+from sayso.server.problems import on_crash, on_http_exception, on_sayso_error
+
+
+def build(access: Access, *, api_key: str | None = None, allow_origins: Iterable[str] = ()) -> ASGIApp:
+    """The application over `access`. Pages of `allow_origins` (`https://host[:port]`) may call it; others may not."""
+    origins = [origin.rstrip("/") for origin in allow_origins]
+    middleware = [Middleware(Door, api_key=api_key, allow_origins=origins)]
+    if origins:
+        cors = Middleware(
+            CORSMiddleware,
+            allow_origins=origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type", "Last-Event-ID", "Prefer"],
+            expose_headers=["Location", "Retry-After"],
+        )
+        middleware.insert(0, cors)
+    return Starlette(
+        routes=[
+            *health.routes(),
+            *openapi.routes(),
+            *requests.routes(access),
+            *sse.routes(access),
+            *longpoll.routes(access),
+            *websocket.routes(access),
+        ],
+        middleware=middleware,
+        exception_handlers={
+            SaysoError: on_sayso_error,
+            HTTPException: on_http_exception,
+            Exception: on_crash,
+        },
+    )

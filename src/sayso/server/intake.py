@@ -1,0 +1,67 @@
+"""What comes in with a call: the body, counted while it is read, and the parameters of paths, queries and headers."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from starlette.requests import HTTPConnection, Request
+
+from sayso import limits
+from sayso.errors import Fault, Invalid, TooLarge
+from sayso.model import is_id
+
+_PREFER_WAIT = re.compile(r"(?:^|[,;\s])wait=(\d+(?:\.\d+)?)")
+_BAD_ID: Final = "an id is 1 to 128 of A-Z a-z 0-9 . _ ~ : -"
+
+
+async def body(request: Request) -> bytes:
+    """The body. Raises TooLarge as soon as it is, whatever the headers said."""
+    announced = request.headers.get("content-length", "0")
+    if announced.isdigit() and int(announced) > limits.BODY:
+        raise TooLarge(f"a body is at most {limits.BODY} bytes")
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size > limits.BODY:
+            raise TooLarge(f"a body is at most {limits.BODY} bytes")
+        parts.append(part)
+    return b"".join(parts)
+
+
+def execution_id(connection: HTTPConnection) -> str | None:
+    """The execution in the path; None on the addresses of all executions. Raises Invalid."""
+    id: str | None = connection.path_params.get("execution_id")
+    if id is not None and not is_id(id):
+        raise Invalid(Fault("/execution_id", _BAD_ID))
+    return id
+
+
+def last_event_id(connection: HTTPConnection) -> str | None:
+    """The client's cursor. The header wins: a browser that reconnects sends it with the address it began with."""
+    return connection.headers.get("last-event-id") or connection.query_params.get("last_event_id") or None
+
+
+def wait(request: Request) -> float:
+    """Seconds the client lets the call be held: `wait=`, else `Prefer: wait=` (RFC 7240); at most limits.WAIT."""
+    asked = request.query_params.get("wait")
+    if asked is None:
+        preferred = _PREFER_WAIT.search(request.headers.get("prefer", ""))
+        asked = preferred[1] if preferred else "0"
+    try:
+        seconds = float(asked)
+    except ValueError:
+        seconds = math.nan
+    if not seconds >= 0:
+        raise Invalid(Fault("/wait", f"must be a number of seconds from 0 to {limits.WAIT:.0f}"))
+    return min(seconds, limits.WAIT)
+
+
+def whole_number(query: Mapping[str, str], name: str, *, default: int, least: int, most: int) -> int:
+    """A number in the query. Raises Invalid."""
+    text = query.get(name, str(default))
+    if not (text.isascii() and text.isdigit() and len(text) < 20 and least <= int(text) <= most):
+        raise Invalid(Fault(f"/{name}", f"must be a whole number from {least} to {most}"))
+    return int(text)

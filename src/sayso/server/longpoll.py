@@ -1,0 +1,43 @@
+"""Long polling: each call gets the events after its cursor, or is held until there are some."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from sayso.gateway import Batch, Gateway
+from sayso.server import intake
+from sayso.server.access import Access
+from sayso.wire import events_page
+
+
+def routes(access: Access) -> list[BaseRoute]:
+    async def poll(request: Request) -> Response:
+        execution_id = intake.execution_id(request)
+        cursor, wait = intake.last_event_id(request), intake.wait(request)
+        body = await access.call(lambda gateway: _page(gateway, execution_id, cursor, wait))
+        return Response(body, headers={"Cache-Control": "no-store"}, media_type="application/json")
+
+    return [Route("/poll/human-input", poll), Route("/poll/human-input/{execution_id}", poll)]
+
+
+async def _page(gateway: Gateway, execution_id: str | None, cursor: str | None, wait: float) -> bytes:
+    batch = await gateway.start(execution_id, cursor)
+    if batch.reset:
+        return await _fresh_page(gateway, execution_id, batch)
+    batch = await gateway.read(batch.place)
+    if not batch.events and wait:
+        batch = await gateway.read(batch.place, wait=wait)
+    last = batch.events[-1].event_id if batch.events else cursor
+    return events_page(batch.events, cursor=last, more=batch.more, reset=None)
+
+
+async def _fresh_page(gateway: Gateway, execution_id: str | None, batch: Batch) -> bytes:
+    """The page of a client whose cursor means nothing: what is open, and where to go on from."""
+    assert batch.reset is not None  # noqa: S101 - the caller has seen it
+    events = await gateway.open_events(execution_id)
+    known = [event for event in events if event.position <= batch.place.position]
+    more = len(known) < len(events) or batch.reset.more
+    cursor = known[-1].event_id if known and more else batch.reset.event_id
+    return events_page(known, cursor=cursor, more=more, reset=batch.reset)

@@ -1,0 +1,57 @@
+"""Errors on their way out: every SaysoError as a problem object, on HTTP and before a WebSocket is accepted."""
+
+from __future__ import annotations
+
+import logging
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket
+
+from sayso.errors import MethodNotAllowed, NotFound, SaysoError, TooMany, Unauthorised, Unavailable
+from sayso.wire import PROBLEM_TYPE, encode, problem
+
+logger = logging.getLogger(__name__)
+
+
+def problem_response(error: SaysoError) -> Response:
+    headers = {"Cache-Control": "no-store"}
+    if isinstance(error, Unauthorised):
+        headers["WWW-Authenticate"] = 'Bearer realm="sayso"'
+    if isinstance(error, Unavailable | TooMany):
+        headers["Retry-After"] = "1"
+    return Response(encode(problem(error)), error.status, headers, media_type=PROBLEM_TYPE)
+
+
+async def refuse(error: SaysoError, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answers a call with `error` before any route has seen it; a WebSocket is refused before it is accepted."""
+    response = problem_response(error)
+    if scope["type"] == "http":
+        await response(scope, receive, send)
+    elif "websocket.http.response" in scope.get("extensions", {}):
+        await WebSocket(scope, receive, send).send_denial_response(response)
+    else:
+        await WebSocket(scope, receive, send).close()
+
+
+async def on_sayso_error(request: Request, error: Exception) -> Response:
+    """Starlette's handler for the errors that routes raise."""
+    assert isinstance(error, SaysoError)  # noqa: S101 - it is registered for these
+    if error.status >= 500:
+        logger.error("request failed", exc_info=error, extra={"code": error.code})
+    return problem_response(error)
+
+
+async def on_http_exception(request: Request, error: Exception) -> Response:
+    """Starlette's own refusals (unknown path, wrong method), in our form."""
+    assert isinstance(error, HTTPException)  # noqa: S101 - it is registered for these
+    response = problem_response(MethodNotAllowed() if error.status_code == 405 else NotFound())
+    response.headers.update(error.headers or {})
+    return response
+
+
+async def on_crash(request: Request, error: Exception) -> Response:
+    """The last resort: Starlette logs the error itself; the caller learns nothing of the inside."""
+    return problem_response(SaysoError())

@@ -1,0 +1,85 @@
+"""Requests over plain HTTP: ask, list, look (and wait), answer, cancel."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from sayso import limits
+from sayso.errors import Fault, Invalid
+from sayso.model import STATUSES, is_id
+from sayso.server import intake
+from sayso.server.access import Access
+from sayso.store import Filter
+from sayso.wire import decode_cancellation, decode_question, decode_submission, encode
+
+_CHANNEL: Final = "http"
+_LAST_POSITION: Final = 2**63 - 1
+
+
+def routes(access: Access) -> list[BaseRoute]:
+    endpoints = _Requests(access)
+    return [
+        Route("/requests", endpoints.ask, methods=["POST"]),
+        Route("/requests", endpoints.list, methods=["GET"]),
+        Route("/requests/{request_id}", endpoints.look, methods=["GET"]),
+        Route("/requests/{request_id}/answer", endpoints.answer, methods=["POST"]),
+        Route("/requests/{request_id}/cancel", endpoints.cancel, methods=["POST"]),
+    ]
+
+
+class _Requests:
+    def __init__(self, access: Access) -> None:
+        self._access = access
+
+    async def ask(self, request: Request) -> Response:
+        question = decode_question(await intake.body(request))
+        by = request.state.by
+        stored, created = await self._access.call(lambda gateway: gateway.ask(question, by=by, durable=True))
+        return _json(stored, 201 if created else 200, {"Location": f"{request.url.path}/{stored.request_id}"})
+
+    async def list(self, request: Request) -> Response:
+        query = request.query_params
+        after = intake.whole_number(query, "after", default=0, least=0, most=_LAST_POSITION)
+        limit = intake.whole_number(query, "limit", default=limits.LIST_PAGE, least=1, most=limits.PAGE)
+        filter = _filter(request)
+        page = await self._access.call(lambda gateway: gateway.list(filter, after=after, limit=limit))
+        following = None if page.next is None else str(page.next)
+        return _json({"requests": page.requests, "next": following, "cursor": page.head_event_id})
+
+    async def look(self, request: Request) -> Response:
+        request_id, wait = request.path_params["request_id"], intake.wait(request)
+        return _json(await self._access.call(lambda gateway: gateway.settled(request_id, wait=wait)))
+
+    async def answer(self, request: Request) -> Response:
+        request_id, by = request.path_params["request_id"], request.state.by
+        given = decode_submission(await intake.body(request))
+        settled = await self._access.call(lambda gateway: gateway.answer(request_id, given, by=by, channel=_CHANNEL))
+        return _json(settled)
+
+    async def cancel(self, request: Request) -> Response:
+        request_id, by = request.path_params["request_id"], request.state.by
+        reason = decode_cancellation(await intake.body(request))
+        settled = await self._access.call(lambda gateway: gateway.cancel(request_id, reason, by=by, channel=_CHANNEL))
+        return _json(settled)
+
+
+def _filter(request: Request) -> Filter:
+    """`status` may be given several times, or with commas."""
+    given = [one for text in request.query_params.getlist("status") for one in text.split(",") if one]
+    statuses = frozenset(one for one in STATUSES if one in given)
+    if len(statuses) < len(set(given)):
+        raise Invalid(Fault("/status", f"must be of: {', '.join(STATUSES)}"))
+    execution_id = request.query_params.get("execution_id")
+    if execution_id is not None and not is_id(execution_id):
+        raise Invalid(Fault("/execution_id", "an id is 1 to 128 of A-Z a-z 0-9 . _ ~ : -"))
+    return Filter(status=statuses or None, execution_id=execution_id)
+
+
+def _json(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    return Response(
+        encode(value), status, {"Cache-Control": "no-store"} | (headers or {}), media_type="application/json"
+    )

@@ -1,0 +1,76 @@
+"""Server-Sent Events (WHATWG HTML, 9.2): a stream of an execution, or of all."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope, Send
+
+from sayso import limits
+from sayso.server import intake
+from sayso.server.access import Access, follow
+from sayso.wire import HEARTBEAT
+
+_HEADERS: Final = {
+    "Content-Type": "text/event-stream; charset=utf-8",
+    "Cache-Control": "no-store",
+    "X-Accel-Buffering": "no",  # nginx would hold events back
+}
+
+
+def routes(access: Access) -> list[BaseRoute]:
+    async def stream(request: Request) -> Response:
+        return _Stream(_blocks(access, intake.execution_id(request), intake.last_event_id(request)))
+
+    return [Route("/events/human-input", stream), Route("/events/human-input/{execution_id}", stream)]
+
+
+async def _blocks(access: Access, execution_id: str | None, last_event_id: str | None) -> AsyncGenerator[bytes]:
+    yield HEARTBEAT  # the headers leave at once, and the client knows that it is heard
+    async with aclosing(follow(access, execution_id, last_event_id)) as batches:
+        async for batch in batches:
+            if batch.reset:
+                yield batch.reset.sse
+            elif batch.events:
+                yield b"".join(event.sse for event in batch.events)
+            elif not batch.ended:
+                yield HEARTBEAT
+
+
+class _Stream(Response):
+    """A response that ends when its blocks end, when the client leaves, or when it takes nothing for `limits.SEND`."""
+
+    def __init__(self, blocks: AsyncGenerator[bytes]) -> None:
+        super().__init__(headers=_HEADERS)
+        del self.headers["content-length"]
+        self._blocks = blocks
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            sending = tasks.create_task(self._send(send))
+            leaving = tasks.create_task(_left(receive))
+            await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            sending.cancel()
+            leaving.cancel()
+
+    async def _send(self, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        try:
+            async with aclosing(self._blocks) as blocks:
+                async for block in blocks:
+                    async with asyncio.timeout(limits.SEND):
+                        await send({"type": "http.response.body", "body": block, "more_body": True})
+        except (TimeoutError, OSError):
+            return
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _left(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

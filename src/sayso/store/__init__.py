@@ -1,0 +1,101 @@
+"""The seam to durable storage: the log of events and the requests they are about."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple, Protocol
+
+from sayso.model import InputCompleted, InputRequired, Request, Status
+from sayso.wire import Event
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filter:
+    """Which requests a list holds; None leaves that member out of the choice."""
+
+    status: frozenset[Status] | None = None
+    execution_id: str | None = None
+    durable: bool | None = None
+    due_before: datetime | None = None
+
+
+class Page(NamedTuple):
+    """Requests in the order they were asked, seen at one moment.
+
+    `next` continues the list (None: there is no more). `head` is the last event of the filter's stream at that moment,
+    as event id and position (None and 0: there is none yet): a follower from there misses nothing the list lacks.
+    """
+
+    requests: tuple[Request, ...]
+    next: int | None
+    head_event_id: str | None
+    head: int
+
+
+class Put(NamedTuple):
+    """The stored request, and whether this call stored it."""
+
+    request: Request
+    created: bool
+
+
+class Settled(NamedTuple):
+    """The request as it stands, and whether this call settled it."""
+
+    request: Request
+    won: bool
+
+
+class Located(NamedTuple):
+    """Where an event lies."""
+
+    execution_id: str
+    position: int
+
+
+class Store(Protocol):
+    """One log and its requests. Every method raises StoreFailed when the storage does; then nothing was acknowledged.
+
+    All methods belong to the loop that called `open`. Cancelling a call gives up its result, not its effect.
+    """
+
+    async def open(self) -> None:
+        """Makes the store ready, creating it if need be. Raises StoreInUse, StoreTooNew."""
+
+    async def close(self) -> None:
+        """Finishes what was begun and lets go of the storage; `changes()` ends. Idempotent."""
+
+    async def put(self, request: Request, fact: InputRequired) -> Put:
+        """Stores a new request and its event, both or neither, durable on return; a taken id changes nothing."""
+
+    async def settle(self, request: Request, fact: InputCompleted) -> Settled:
+        """Replaces the pending request of the same id and appends its event, both or neither, durable on return.
+
+        Compare-and-set: of many calls exactly one wins, ever. Raises NotFound for an unknown id.
+        """
+
+    async def get(self, request_id: str) -> Request | None:
+        """The request, or None."""
+
+    async def list(self, filter: Filter, *, after: int = 0, limit: int) -> Page:
+        """At most `limit` requests that fit, in asking order, after a former page's `next`."""
+
+    async def locate(self, event_id: str) -> Located | None:
+        """Where this event lies; None when it is unknown or was pruned."""
+
+    async def read(
+        self, execution_id: str | None, *, after: int, limit: int, open_only: bool = False
+    ) -> Sequence[Event]:
+        """At most `limit` events after position `after`, in order, of one execution or (None) of all.
+
+        Never shows an event before one with a smaller position has become visible. `open_only`: only the asking events
+        of requests that are still pending.
+        """
+
+    def changes(self) -> AsyncIterator[frozenset[str] | None]:
+        """The executions that got events since the last item (None: any of them). A hint; the log is the truth."""
+
+    async def prune(self, before: datetime, *, limit: int) -> int:
+        """Removes at most `limit` executions, whole, whose every request was settled before `before`; says how many."""

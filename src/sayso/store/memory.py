@@ -1,0 +1,124 @@
+"""A store that lives and dies with the process: for tests, for `port=0`, and as the model of the others."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
+from itertools import islice
+
+from sayso.errors import NotFound
+from sayso.model import Fact, InputCompleted, InputRequired, Request
+from sayso.store import Filter, Located, Page, Put, Settled
+from sayso.store.changes import Changes
+from sayso.wire import Event
+
+
+class MemoryStore:
+    """The Store protocol on plain lists. "Durable" means: until the process ends."""
+
+    def __init__(self) -> None:
+        self._log: list[Event] = []
+        self._streams: dict[str, list[Event]] = {}
+        self._events: dict[str, Event] = {}
+        self._last_position = 0
+        self._requests: dict[str, Request] = {}
+        self._positions: dict[str, int] = {}
+        self._changes = Changes()
+
+    async def open(self) -> None:
+        self._changes = Changes()
+
+    async def close(self) -> None:
+        self._changes.end()
+
+    async def put(self, request: Request, fact: InputRequired) -> Put:
+        if stored := self._requests.get(request.request_id):
+            return Put(stored, created=False)
+        self._requests[request.request_id] = request
+        self._positions[request.request_id] = self._append(fact).position
+        return Put(request, created=True)
+
+    async def settle(self, request: Request, fact: InputCompleted) -> Settled:
+        stored = self._requests.get(request.request_id)
+        if stored is None:
+            raise NotFound
+        if not stored.is_open:
+            return Settled(stored, won=False)
+        self._requests[request.request_id] = request
+        self._append(fact)
+        return Settled(request, won=True)
+
+    async def get(self, request_id: str) -> Request | None:
+        return self._requests.get(request_id)
+
+    async def list(self, filter: Filter, *, after: int = 0, limit: int) -> Page:
+        fitting = (
+            (position, self._requests[request_id])
+            for request_id, position in self._positions.items()
+            if position > after and _fits(self._requests[request_id], filter)
+        )
+        page = list(islice(fitting, limit))
+        stream = self._stream(filter.execution_id)
+        return Page(
+            requests=tuple(request for _, request in page),
+            next=page[-1][0] if next(fitting, None) else None,
+            head_event_id=stream[-1].event_id if stream else None,
+            head=stream[-1].position if stream else 0,
+        )
+
+    async def locate(self, event_id: str) -> Located | None:
+        event = self._events.get(event_id)
+        return Located(event.execution_id, event.position) if event else None
+
+    async def read(
+        self, execution_id: str | None, *, after: int, limit: int, open_only: bool = False
+    ) -> Sequence[Event]:
+        stream = self._stream(execution_id)
+        later = islice(stream, bisect_right(stream, after, key=lambda event: event.position), None)
+        return list(islice((event for event in later if not open_only or self._asks_what_is_open(event)), limit))
+
+    def changes(self) -> AsyncIterator[frozenset[str] | None]:
+        return self._changes.follow()
+
+    async def prune(self, before: datetime, *, limit: int) -> int:
+        kept = {
+            request.execution_id
+            for request in self._requests.values()
+            if request.settled_at is None or request.settled_at >= before
+        }
+        gone = set(islice((execution for execution in self._streams if execution not in kept), limit))
+        for event in self._log:
+            if event.execution_id in gone:
+                del self._events[event.event_id]
+                self._requests.pop(event.request_id, None)
+                self._positions.pop(event.request_id, None)
+        self._log = [event for event in self._log if event.execution_id not in gone]
+        for execution in gone:
+            del self._streams[execution]
+        return len(gone)
+
+    def _stream(self, execution_id: str | None) -> Sequence[Event]:
+        return self._log if execution_id is None else self._streams.get(execution_id, [])
+
+    def _append(self, fact: Fact) -> Event:
+        stream = self._streams.setdefault(fact.execution_id, [])
+        self._last_position += 1
+        event = Event.of(fact, position=self._last_position, seq=len(stream) + 1)
+        stream.append(event)
+        self._log.append(event)
+        self._events[event.event_id] = event
+        self._changes.add(fact.execution_id)
+        return event
+
+    def _asks_what_is_open(self, event: Event) -> bool:
+        return event.type == "human_input_required" and self._requests[event.request_id].is_open
+
+
+def _fits(request: Request, filter: Filter) -> bool:
+    return (
+        (filter.status is None or request.status in filter.status)
+        and filter.execution_id in (None, request.execution_id)
+        and filter.durable in (None, request.durable)
+        and (filter.due_before is None or (request.deadline is not None and request.deadline < filter.due_before))
+    )

@@ -1,0 +1,76 @@
+-- Every statement of the SQLite store, by name.
+
+-- name: next_seq
+-- Takes the execution's next number; the write transaction makes it gapless.
+INSERT INTO streams (execution_id, last_seq) VALUES (:execution_id, 1)
+ON CONFLICT (execution_id) DO UPDATE SET last_seq = last_seq + 1
+RETURNING last_seq;
+
+-- name: append_event
+INSERT INTO events (execution_id, seq, event_id, type, request_id, data)
+VALUES (:execution_id, :seq, :event_id, :type, :request_id, :data);
+
+-- name: insert_request
+INSERT INTO requests (request_id, position, execution_id, status, durable, deadline_at, settled_at, data)
+VALUES (:request_id, :position, :execution_id, :status, :durable, :deadline_at, NULL, :data);
+
+-- name: settle_request
+-- The compare-and-set: of many writers only the first still finds the request pending.
+UPDATE requests SET status = :status, settled_at = :settled_at, data = :data
+WHERE request_id = :request_id AND status = 'pending';
+
+-- name: get_request
+SELECT data FROM requests WHERE request_id = :request_id;
+
+-- name: locate_event
+SELECT execution_id, position FROM events WHERE event_id = :event_id;
+
+-- name: read_all
+SELECT position, execution_id, seq, event_id, type, request_id, data FROM events
+WHERE position > :after ORDER BY position LIMIT :limit;
+
+-- name: read_execution
+SELECT position, execution_id, seq, event_id, type, request_id, data FROM events
+WHERE execution_id = :execution_id AND position > :after ORDER BY position LIMIT :limit;
+
+-- name: read_open_all
+-- A request's `position` is its asking event's, so the few open requests lead to their events without a scan of the log.
+SELECT e.position, e.execution_id, e.seq, e.event_id, e.type, e.request_id, e.data
+FROM requests AS r JOIN events AS e ON e.position = r.position
+WHERE r.status = 'pending' AND r.position > :after ORDER BY r.position LIMIT :limit;
+
+-- name: read_open_execution
+SELECT e.position, e.execution_id, e.seq, e.event_id, e.type, e.request_id, e.data
+FROM requests AS r JOIN events AS e ON e.position = r.position
+WHERE r.execution_id = :execution_id AND r.status = 'pending' AND r.position > :after
+ORDER BY r.position LIMIT :limit;
+
+-- name: head_all
+SELECT event_id, position FROM events ORDER BY position DESC LIMIT 1;
+
+-- name: head_execution
+SELECT event_id, position FROM events WHERE execution_id = :execution_id ORDER BY position DESC LIMIT 1;
+
+-- name: prunable
+-- Executions that have no request left that is pending or was settled lately.
+SELECT s.execution_id FROM streams AS s
+WHERE NOT EXISTS (
+    SELECT 1 FROM requests AS r
+    WHERE r.execution_id = s.execution_id AND (r.settled_at IS NULL OR r.settled_at >= :before)
+)
+LIMIT :limit;
+
+-- name: prune_events
+DELETE FROM events WHERE execution_id = :execution_id;
+
+-- name: prune_requests
+DELETE FROM requests WHERE execution_id = :execution_id;
+
+-- name: prune_stream
+DELETE FROM streams WHERE execution_id = :execution_id;
+
+-- name: get_meta
+SELECT value FROM meta WHERE key = :key;
+
+-- name: set_meta
+INSERT INTO meta (key, value) VALUES (:key, :value) ON CONFLICT (key) DO UPDATE SET value = excluded.value;

@@ -1,0 +1,239 @@
+"""How things are written: JSON, SSE blocks, WebSocket messages, problem objects; reads strictly."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any, Final, Literal, TypeVar, get_args
+
+import msgspec
+from msgspec import Struct
+
+from sayso import limits, model
+from sayso.errors import Fault, Invalid, SaysoError
+from sayso.model import Fact, Question, Request, Submission
+
+T = TypeVar("T")
+
+_encoder = msgspec.json.Encoder()
+PROBLEM_TYPE: Final = "application/problem+json"
+HEARTBEAT: Final = b": heartbeat\n\n"
+
+
+@dataclass(frozen=True, eq=False)
+class Event:
+    """An appended fact with its place in the log, and its bytes: encoded once, shared by every follower.
+
+    `position` orders all events of a store, `seq` (dense, from 1) those of one execution.
+    """
+
+    position: int
+    execution_id: str
+    seq: int
+    event_id: str
+    type: str
+    request_id: str
+    data: bytes
+
+    @cached_property
+    def sse(self) -> bytes:
+        """One unnamed SSE event. JSON writes no raw line break, so one `data:` line holds it."""
+        return b"id: " + self.event_id.encode() + b"\ndata: " + self.data + b"\n\n"
+
+    @cached_property
+    def text(self) -> str:
+        """The JSON as the text of a WebSocket message."""
+        return self.data.decode()
+
+    @classmethod
+    def of(cls, fact: Fact, *, position: int, seq: int) -> Event:
+        """`fact` in its place, written down."""
+        numbered = msgspec.structs.replace(fact, seq=seq)
+        return cls(
+            position=position,
+            execution_id=fact.execution_id,
+            seq=seq,
+            event_id=fact.event_id,
+            type=fact.__struct_config__.tag,  # type: ignore[arg-type]  # both facts have text tags
+            request_id=fact.request_id,
+            data=_encoder.encode(numbered),
+        )
+
+
+@dataclass(frozen=True)
+class Reset:
+    """Tells a follower that its cursor means nothing here, and what is open instead.
+
+    `event_id` is where the stream goes on from; `more`: further requests are open, `GET /requests` has them all.
+    """
+
+    reason: Literal["unknown-cursor", "foreign-cursor"]
+    event_id: str | None
+    requests: tuple[Request, ...]
+    more: bool
+
+    @cached_property
+    def data(self) -> bytes:
+        members = {"reason": self.reason, "event_id": self.event_id, "requests": self.requests, "more": self.more}
+        return _encoder.encode({"type": "reset", **members})
+
+    @cached_property
+    def sse(self) -> bytes:
+        cursor = b"id: " + self.event_id.encode() + b"\n" if self.event_id else b""
+        return cursor + b"data: " + self.data + b"\n\n"
+
+
+class AnswerMessage(Submission, frozen=True, kw_only=True, tag_field="type", tag="answer"):
+    """A WebSocket client's answer: a submission that names its request."""
+
+    request_id: str
+
+
+class Cancellation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The body of `POST /requests/{id}/cancel`."""
+
+    reason: str = "cancelled"
+
+
+def encode(value: Any) -> bytes:
+    """JSON (RFC 8259), UTF-8, no white space."""
+    return _encoder.encode(value)
+
+
+def decode_request(data: bytes) -> Request:
+    """What `encode` made of a request; for stores and clients, which trust their source."""
+    return _request_decoder.decode(data)
+
+
+_request_decoder = msgspec.json.Decoder(Request)
+
+
+def decode_question(data: bytes) -> Question:
+    """The body of `POST /requests`. Raises Invalid."""
+    return _decode(data, Question)
+
+
+def decode_submission(data: bytes) -> Submission:
+    """The body of `POST /requests/{id}/answer`. Raises Invalid."""
+    return _decode(data, Submission)
+
+
+def decode_cancellation(data: bytes) -> str:
+    """The reason in the body of `POST /requests/{id}/cancel`, which may be empty. Raises Invalid."""
+    return _decode(data or b"{}", Cancellation).reason
+
+
+def decode_answer_message(data: bytes | str) -> AnswerMessage:
+    """A message of a WebSocket client. Raises Invalid."""
+    return _decode(data, AnswerMessage)
+
+
+def reference(data: bytes | str) -> dict[str, str | None]:
+    """The ids that a message seems to carry, so that an error about it can name them; None where they are not ids."""
+    try:
+        loose = msgspec.json.decode(data)
+    except (msgspec.DecodeError, RecursionError):
+        loose = None
+    found = loose if isinstance(loose, dict) else {}
+    ids = {name: found.get(name) for name in ("request_id", "answer_id")}
+    return {name: id if isinstance(id, str) and model.is_id(id) else None for name, id in ids.items()}
+
+
+def events_page(events: Iterable[Event], *, cursor: str | None, more: bool, reset: Reset | None) -> bytes:
+    """The body of a poll: the events' own bytes, joined."""
+    tail = {"cursor": cursor, "more": more} | ({"reset": {"reason": reset.reason}} if reset else {})
+    return b'{"events":[' + b",".join(event.data for event in events) + b"]," + _encoder.encode(tail)[1:]
+
+
+def accepted_message(request: Request) -> str:
+    """What a WebSocket client hears when its answer won."""
+    assert request.answer is not None  # noqa: S101 - an accepted answer is there
+    ids = {"request_id": request.request_id, "answer_id": request.answer.answer_id}
+    return _encoder.encode({"type": "answer_accepted", **ids, "request": request}).decode()
+
+
+def error_message(error: SaysoError, ids: dict[str, str | None]) -> str:
+    """What a WebSocket client hears of a message that was refused."""
+    return _encoder.encode({"type": "error", **ids, "problem": problem(error)}).decode()
+
+
+def problem(error: SaysoError) -> dict[str, Any]:
+    """The problem object (RFC 9457) of an error. It never holds what the sender wrote."""
+    return {
+        "type": f"urn:sayso:problem:{error.code}",
+        "title": error.title,
+        "status": error.status,
+        "detail": error.detail,
+        **error.members,
+    }
+
+
+def timestamp(now: datetime) -> str:
+    """ISO 8601 in UTC, as in every message."""
+    return now.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def check_json(value: Any, pointer: str) -> None:
+    """Raises Invalid unless `value` is JSON of a size and depth that a request may hold."""
+    try:
+        size = len(_encoder.encode(value))
+    except (TypeError, ValueError, RecursionError, OverflowError) as exc:
+        raise Invalid(Fault(pointer, "must be JSON: text, numbers, true, false, null, lists and objects")) from exc
+    if size > limits.JSON:
+        raise Invalid(Fault(pointer, f"must be at most {limits.JSON} bytes of JSON"))
+    level = [value]
+    for _ in range(limits.JSON_DEPTH):
+        level = [
+            child
+            for one in level
+            if isinstance(one, dict | list | tuple)
+            for child in (one.values() if isinstance(one, dict) else one)
+        ]
+        if not level:
+            return
+    raise Invalid(Fault(pointer, f"must not be nested deeper than {limits.JSON_DEPTH} levels"))
+
+
+def _decode(data: bytes | str, type_: type[T]) -> T:
+    try:
+        return msgspec.json.decode(data, type=type_)
+    except msgspec.ValidationError as exc:
+        raise Invalid(_fault(str(exc))) from exc
+    except RecursionError as exc:
+        raise Invalid(Fault("", "is nested too deeply")) from exc
+    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+        raise Invalid(Fault("", f"is not JSON: {_FIRST_BYTES.sub('', str(exc))}")) from exc
+
+
+_FIRST_BYTES = re.compile(r"^JSON is malformed: ")
+_WHERE = re.compile(r" - at `(?:key in )?\$(?P<path>[^`]*)`$")
+_STEP = re.compile(r"\.(?P<name>[^.\[]+)|\[(?P<index>\d+)\]")
+_MISSING = re.compile(r"Object missing required field `(?P<name>\w+)`")
+_CHOICES: Final[dict[str, tuple[str, ...]]] = {
+    "kind": get_args(model.Kind),
+    "decision": get_args(model.Decision),
+    "allow": get_args(model.Decision),
+    "priority": get_args(model.Priority),
+    "on_timeout": get_args(model.OnTimeout),
+    "style": get_args(model.Style),
+    "type": ("answer",),
+}
+
+
+def _fault(message: str) -> Fault:
+    """A msgspec message as a fault: its path as a JSON Pointer, and without the parts that quote the input."""
+    where = _WHERE.search(message)
+    steps = [m["name"] or m["index"] for m in _STEP.finditer(where["path"])] if where else []
+    text = message[: where.start()] if where else message
+    if missing := _MISSING.match(text):
+        return Fault("".join(f"/{step}" for step in [*steps, missing["name"]]), "is missing")
+    pointer = "".join(f"/{step}" for step in steps)
+    if text.startswith("Object contains unknown field"):
+        return Fault(pointer, "has a member that is not known here; check its spelling")
+    if text.startswith("Invalid enum value") or text.startswith("Invalid value"):
+        named = next((step for step in reversed(steps) if step in _CHOICES), "")
+        return Fault(pointer, f"must be one of: {', '.join(_CHOICES.get(named, ()))}")
+    return Fault(pointer, text.replace("`", ""))
