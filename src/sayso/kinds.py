@@ -38,7 +38,7 @@ def kind_for(action: Action | None, options: tuple[Option, ...], response_schema
 
 
 def allowed(kind: Kind, action: Action | None) -> tuple[Decision, ...]:
-    """What this kind allows when the asker does not narrow it; without a call there is nothing to edit."""
+    """What this kind allows when the asker narrows nothing; without an action there is nothing to edit."""
     allow = RULES[kind].allow
     return allow if kind != "approval" or action is not None else tuple(one for one in allow if one != "edit")
 

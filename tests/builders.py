@@ -1,0 +1,40 @@
+"""Values that tests start from: valid, small, and different each time where that matters."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from uuid_utils import uuid7
+
+from sayso.asking import as_request
+from sayso.model import Answer, InputCompleted, InputRequired, Question, Request
+
+NOW = datetime(2030, 1, 31, 12, 0, tzinfo=UTC)
+
+
+def new_id() -> str:
+    return str(uuid7())
+
+
+def question(**members: Any) -> Question:
+    return Question(**{"execution_id": "run-1", "prompt": "Ship it?"} | members)
+
+
+def request(*, now: datetime = NOW, by: str = "key:default", durable: bool = True, **members: Any) -> Request:
+    """A pending request, not stored anywhere."""
+    asked = question(**members)
+    return as_request(asked, now=now, request_id=new_id(), event_id=new_id(), by=by, durable=durable)
+
+
+def asked(request: Request) -> InputRequired:
+    return InputRequired.of(request)
+
+
+def answered(request: Request, text: str = "yes", *, answer_id: str | None = None, now: datetime = NOW) -> Request:
+    answer = Answer(answer_id=answer_id or new_id(), decision="respond", text=text)
+    return request.answered(answer, by="key:default", channel="http", now=now, event_id=new_id())
+
+
+def completed(request: Request) -> InputCompleted:
+    return InputCompleted.of(request)
