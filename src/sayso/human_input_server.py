@@ -9,7 +9,8 @@ import signal
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from socket import socket
 from types import FrameType, TracebackType
 from typing import Self
 from weakref import WeakMethod
@@ -19,7 +20,7 @@ from starlette.types import ASGIApp
 from sayso import settings
 from sayso.asker import Asker
 from sayso.compose import default_store, install_adapters, store_at
-from sayso.errors import AlreadyStarted, Misconfigured
+from sayso.errors import AlreadyStarted, Misconfigured, ServerStopped, StoreFailed
 from sayso.gateway import Gateway
 from sayso.model import Request
 from sayso.mounted import Mounted
@@ -84,7 +85,7 @@ class HumanInputServer:
         On the main thread, SIGINT and SIGTERM stop it in order.
         """
         runtime = self._begin()
-        with _stopping_on_signals(runtime):
+        with _stopping_on_signals(runtime), suppress(ServerStopped):  # stopped before it was ready: that is an end too
             self._listen(runtime)
             on_listening()
             runtime.ended.result()
@@ -94,7 +95,8 @@ class HumanInputServer:
         """Starts, and returns when the server has stopped; does not block this loop. Cancelling it stops the server."""
         runtime = self._begin()
         try:
-            await asyncio.to_thread(self._listen, runtime)
+            with suppress(ServerStopped):
+                await asyncio.to_thread(self._listen, runtime)
             await asyncio.shield(asyncio.wrap_future(runtime.ended))
         finally:
             await asyncio.shield(asyncio.to_thread(self.stop))
@@ -144,30 +146,40 @@ class HumanInputServer:
         _at_exit(WeakMethod(self.stop))
 
     def _listen(self, runtime: Runtime) -> None:
-        try:
-            if self._key is None and not is_loopback(self.host):
-                raise Misconfigured(
-                    f"host {self.host!r} can be reached from other machines, so a key is needed: pass api_key=…, "
-                    "or set SAYSO_API_KEY"
-                )
-            sockets = bind(self.host, self.port)
-            self._bound_port = sockets[0].getsockname()[1]
-            served = app.build(runtime, api_key=self._key, allow_origins=self._allow_origins)
+        with ExitStack() as on_failure:
+            on_failure.callback(self.stop)
+            try:
+                sockets = self._bind()
+                for listener in sockets:
+                    on_failure.callback(listener.close)
+                served = app.build(runtime, api_key=self._key, allow_origins=self._allow_origins)
 
-            @asynccontextmanager
-            async def service(gateway: Gateway) -> AsyncIterator[None]:
-                async with serving(served, sockets):
-                    yield
+                @asynccontextmanager
+                async def service(gateway: Gateway) -> AsyncIterator[None]:
+                    async with serving(served, sockets):
+                        yield
 
-            runtime.open(service)
-        except BaseException as exc:
-            logger.error("the server did not start: %s", exc)
-            self.stop()
-            raise
+                runtime.open(service)
+            except (Misconfigured, StoreFailed) as exc:
+                logger.error("the server did not start: %s", exc)
+                raise
+            on_failure.pop_all()
+
+    def _bind(self) -> list[socket]:
+        if self._key is None and not is_loopback(self.host):
+            raise Misconfigured(
+                f"host {self.host!r} can be reached from other machines, so a key is needed: pass api_key=…, "
+                "or set SAYSO_API_KEY"
+            )
+        sockets = bind(self.host, self.port)
+        self._bound_port = sockets[0].getsockname()[1]
+        return sockets
 
     def _tell(self, request: Request) -> None:
-        if not self._quiet:
-            url = self.url if self._bound_port else None
+        if self._quiet or sys.stderr is None:
+            return
+        url = self.url if self._bound_port else None
+        with suppress(OSError, ValueError):  # whoever read stderr is gone
             sys.stderr.write(notice(request, url, keyed=self._key is not None) + "\n")
             sys.stderr.flush()
 

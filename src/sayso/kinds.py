@@ -38,13 +38,13 @@ def kind_for(action: Action | None, options: tuple[Option, ...], response_schema
 
 
 def allowed(kind: Kind, action: Action | None) -> tuple[Decision, ...]:
-    """What this kind allows when the asker narrows nothing; without an action there is nothing to edit."""
+    """What this kind allows when the asker narrows nothing; without an action, nothing can be edited."""
     allow = RULES[kind].allow
     return allow if kind != "approval" or action is not None else tuple(one for one in allow if one != "edit")
 
 
 def resolve(request: Request, given: Submission, answer_id: str) -> Answer:
-    """The answer that `given` means to `request`. Raises Invalid, with pointers, for anything the kind does not take."""
+    """The answer that `given` means to `request`. Raises Invalid, with pointers, for what the kind does not take."""
     _check_sizes(given)
     field, text = _text_of(given)
     decision = given.decision or _implied(request, given, text, field)
@@ -111,7 +111,7 @@ def _edit(request: Request, given: Submission, text: str | None, field: str) -> 
 
 
 def _respond(request: Request, given: Submission, text: str | None, field: str) -> dict[str, Any]:
-    _only(given, text, field, "text", "option_ids", "values")
+    _only(given, text, field, "text", "option_ids", *(() if request.kind in {"review", "approval"} else ("values",)))
     if given.values is not None or request.kind == "form":
         if text is not None or given.option_ids is not None:
             raise Invalid(Fault("/values", "stand alone; put remarks into comment"))

@@ -82,6 +82,8 @@ class Runtime:
         if not self._ready.done():
             await asyncio.shield(asyncio.wrap_future(self._ready))
         self._ready.result()
+        if self.ended.done():
+            raise Unavailable("the server has stopped")
         if asyncio.get_running_loop() is self._loop:
             return await use(self._gateway)
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(use(self._gateway), self._loop))
@@ -109,7 +111,7 @@ class Runtime:
             raise
         finally:
             self._stopping.set()
-            _refuse(self._ready, Unavailable("the server was stopped before it was ready"))
+            _refuse(self._ready, ServerStopped("the server was stopped before it was ready"))
             await self._end_attending()
 
     async def _end_attending(self) -> None:
@@ -139,16 +141,14 @@ class Runtime:
         try:
             async with asyncio.timeout(limits.READY):
                 await asyncio.shield(asyncio.wrap_future(self._ready))
-            request, _ = await self._gateway.ask(question, by=_IN_PROCESS, durable=False)
-        except TimeoutError:
-            _fail(asked, Unavailable(f"the server was not ready within {limits.READY:.0f} seconds"))
+        except Exception as exc:
+            _fail(asked, Unavailable(f"the server was not ready: {exc!r}"))
             return
+        try:
+            request, _ = await self._gateway.ask(question, by=_IN_PROCESS, durable=False)
         except SaysoError as exc:
             _fail(asked, exc)
             return
-        except BaseException as exc:
-            _fail(asked, Unavailable(f"the server did not start: {exc}"))
-            raise
         _resolve(asked.stored, request)
         self._on_asked(request)
         await self._wait(request.request_id, asked)
@@ -167,7 +167,12 @@ class Runtime:
         finally:
             self._waiting.discard(task)
         if outcome is None or outcome.is_open:
-            await self._gateway.abandon(request_id)
+            try:
+                await self._gateway.abandon(request_id)
+            except SaysoError:
+                logger.exception(
+                    "not cancelled; the next opening of the store does it", extra={"request_id": request_id}
+                )
             _refuse(asked.settled, ServerStopped())
         else:
             _resolve(asked.settled, outcome)

@@ -18,12 +18,16 @@ class Access(Protocol):
         """What `use` makes of the gateway. Raises Unavailable while there is none."""
 
 
-async def follow(access: Access, execution_id: str | None, last_event_id: str | None) -> AsyncGenerator[Batch]:
-    """The stream of an execution (None: of all) from a cursor on.
+async def begin(access: Access, execution_id: str | None, last_event_id: str | None) -> Batch:
+    """Where a follower of an execution (None: of all) begins; see `Gateway.start`."""
+    return await access.call(lambda gateway: gateway.start(execution_id, last_event_id))
 
-    Batches as they come, an empty one after each quiet `limits.HEARTBEAT`; the last one is `ended`.
+
+async def follow(access: Access, batch: Batch) -> AsyncGenerator[Batch]:
+    """The stream from where `begin` put it: batches as they come, an empty one after each quiet `limits.HEARTBEAT`.
+
+    The last one is `ended`. Raises Unavailable when the store fails; the client can resume.
     """
-    batch = await access.call(lambda gateway: gateway.start(execution_id, last_event_id))
     if batch.reset:
         yield batch
     while not batch.ended:

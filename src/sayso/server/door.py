@@ -34,6 +34,7 @@ class Door:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in {"http", "websocket"}:
+            await self._app(scope, receive, send)
             return
         try:
             scope.setdefault("state", {})["by"] = self._admit(scope)

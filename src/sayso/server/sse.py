@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Final
@@ -13,9 +14,13 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
 from sayso import limits
+from sayso.errors import SaysoError
+from sayso.gateway import Batch
 from sayso.server import intake
-from sayso.server.access import Access, follow
+from sayso.server.access import Access, begin, follow
 from sayso.wire import HEARTBEAT
+
+logger = logging.getLogger(__name__)
 
 _HEADERS: Final = {
     "Content-Type": "text/event-stream; charset=utf-8",
@@ -26,14 +31,17 @@ _HEADERS: Final = {
 
 def routes(access: Access) -> list[BaseRoute]:
     async def stream(request: Request) -> Response:
-        return _Stream(_blocks(access, intake.execution_id(request), intake.last_event_id(request)))
+        batch = await begin(access, intake.execution_id(request), intake.last_event_id(request))
+        if request.method == "HEAD":
+            return Response(headers=_HEADERS)
+        return _Stream(_blocks(access, batch))
 
     return [Route("/events/human-input", stream), Route("/events/human-input/{execution_id}", stream)]
 
 
-async def _blocks(access: Access, execution_id: str | None, last_event_id: str | None) -> AsyncGenerator[bytes]:
+async def _blocks(access: Access, start: Batch) -> AsyncGenerator[bytes]:
     yield HEARTBEAT  # the headers leave at once, and the client knows that it is heard
-    async with aclosing(follow(access, execution_id, last_event_id)) as batches:
+    async with aclosing(follow(access, start)) as batches:
         async for batch in batches:
             if batch.reset:
                 yield batch.reset.sse
@@ -68,6 +76,8 @@ class _Stream(Response):
                         await send({"type": "http.response.body", "body": block, "more_body": True})
         except (TimeoutError, OSError):
             return
+        except SaysoError:
+            logger.exception("stream ended early; the client can resume")
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 

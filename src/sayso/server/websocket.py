@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from contextlib import aclosing
 from typing import Final
 
-from starlette.requests import HTTPConnection
 from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from sayso import limits
 from sayso.errors import SaysoError, TooLarge
+from sayso.gateway import Batch
 from sayso.server import intake
-from sayso.server.access import Access, follow
+from sayso.server.access import Access, begin, follow
 from sayso.server.problems import refuse
 from sayso.wire import accepted_message, decode_answer_message, error_message, reference
+
+logger = logging.getLogger(__name__)
 
 RESTART: Final = 1012
 """Close code: the server restarts; come back with your cursor."""
@@ -27,12 +30,12 @@ TOO_SLOW: Final = 4408
 def routes(access: Access) -> list[BaseRoute]:
     async def connect(websocket: WebSocket) -> None:
         try:
-            execution_id = intake.execution_id(websocket)
+            batch = await begin(access, intake.execution_id(websocket), intake.last_event_id(websocket))
         except SaysoError as error:
             await refuse(error, websocket.scope, websocket.receive, websocket.send)
             return
         await websocket.accept()
-        await _Session(access, websocket, execution_id).run()
+        await _Session(access, websocket, batch).run()
 
     return [WebSocketRoute("/ws/human-input", connect), WebSocketRoute("/ws/human-input/{execution_id}", connect)]
 
@@ -40,10 +43,10 @@ def routes(access: Access) -> list[BaseRoute]:
 class _Session:
     """One connection: a task for each direction; when one ends, so does the other."""
 
-    def __init__(self, access: Access, websocket: WebSocket, execution_id: str | None) -> None:
+    def __init__(self, access: Access, websocket: WebSocket, batch: Batch) -> None:
         self._access = access
         self._websocket = websocket
-        self._execution_id = execution_id
+        self._batch = batch
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -53,9 +56,8 @@ class _Session:
                 task.cancel()
 
     async def _send_events(self) -> None:
-        cursor = intake.last_event_id(HTTPConnection(self._websocket.scope))
         try:
-            async with aclosing(follow(self._access, self._execution_id, cursor)) as batches:
+            async with aclosing(follow(self._access, self._batch)) as batches:
                 async for batch in batches:
                     if batch.reset:
                         await self._send(batch.reset.data.decode())
@@ -64,6 +66,9 @@ class _Session:
             await self._websocket.close(RESTART, "the server stops; reconnect with last_event_id")
         except TimeoutError:
             await self._websocket.close(TOO_SLOW, "too slow; reconnect with last_event_id")
+        except SaysoError:
+            logger.exception("stream ended early; the client can resume")
+            await self._websocket.close(RESTART, "the server failed; reconnect with last_event_id")
         except WebSocketDisconnect:
             return
 
