@@ -46,6 +46,9 @@ WAIT: Final = 55.0
 """The longest held poll: below the 60 s after which common proxies cut a quiet connection."""
 HEARTBEAT: Final = 4.0
 """Quiet time on an SSE stream; httpx, in its default setting, gives up after 5 s of silence."""
+KEEP_ALIVE: Final = 75
+"""How long an idle HTTP connection stays open: longer than clients and proxies (nginx: 60 s) keep theirs, so that it is
+they who close it, never the server just as a request is on its way."""
 PING: Final = 20.0
 """WebSocket ping interval and its answer's deadline: a client that vanished is noticed within 40 s."""
 SEND: Final = 30.0

@@ -31,6 +31,7 @@ async def serving(app: ASGIApp, sockets: list[socket.socket]) -> AsyncIterator[N
         ws_ping_interval=limits.PING,
         ws_ping_timeout=limits.PING,
         ws_per_message_deflate=False,
+        timeout_keep_alive=limits.KEEP_ALIVE,
         lifespan="off",
         log_config=None,
         access_log=False,
