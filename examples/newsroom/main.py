@@ -74,10 +74,10 @@ def serving(port: int, store: str) -> Iterator[HumanInputServer]:
     """A server on `port`, or on a free one when that is taken."""
     with ExitStack() as stack:
         try:
-            server = stack.enter_context(HumanInputServer(port=port, store=store))
+            server = stack.enter_context(HumanInputServer(port=port, store=store, quiet=True))
         except PortTaken:
             print(f"Port {port} is taken by another program; using a free one.")
-            server = stack.enter_context(HumanInputServer(port=0, store=store))
+            server = stack.enter_context(HumanInputServer(port=0, store=store, quiet=True))
         yield server
 
 

@@ -1,0 +1,48 @@
+"""The demo is the first thing a newcomer runs, so it runs here too."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+_ROOT = Path(__file__).parent.parent
+_MODEL_KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY")
+
+
+def demo(*arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {name: value for name, value in os.environ.items() if name not in _MODEL_KEYS}
+    return subprocess.run(
+        ["scripts/demo", "--port", "0", *arguments],
+        cwd=_ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def test_the_demo_answers_itself_and_the_crew_follows_the_feedback() -> None:
+    run = demo("--answer", "make it shorter")
+
+    assert run.returncode == 0, run.stderr
+    first, second = re.findall(r"--- .*, round \d+ ---\n(.*?)\n---\n", run.stdout, re.DOTALL)
+    assert len(second) < len(first)
+    assert run.stdout.rstrip().endswith(second)
+
+
+def test_the_demo_takes_any_wish_into_the_result() -> None:
+    run = demo("--answer", "mention the free coffee")
+
+    assert run.returncode == 0, run.stderr
+    assert "mention the free coffee" in run.stdout.split("The crew's result:")[1]
+
+
+def test_the_demo_explains_its_arguments() -> None:
+    run = demo("--help")
+
+    assert run.returncode == 0
+    assert "--answer" in run.stdout
