@@ -24,7 +24,7 @@ def question(**members: Any) -> Question:
 def request(*, now: datetime = NOW, by: str = "key:default", durable: bool = True, **members: Any) -> Request:
     """A pending request, not stored anywhere."""
     asked = question(**members)
-    return as_request(asked, now=now, request_id=new_id(), event_id=new_id(), by=by, durable=durable)
+    return as_request(asked, now=now, steady=now, request_id=new_id(), event_id=new_id(), by=by, durable=durable)
 
 
 def asked(request: Request) -> InputRequired:

@@ -6,7 +6,7 @@ import math
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import msgspec
@@ -14,7 +14,7 @@ import msgspec
 from sayso import limits
 from sayso.digest import action_digest, question_digest
 from sayso.errors import Fault, Invalid
-from sayso.kinds import RULES, allowed, kind_for, resolve
+from sayso.kinds import allowed, kind_for, resolve
 from sayso.model import (
     EMPTY_FLAGS,
     Action,
@@ -27,6 +27,8 @@ from sayso.model import (
     Submission,
     derived_uuid,
     is_id,
+    is_text,
+    size,
 )
 from sayso.schema import check_schema
 from sayso.wire import check_json
@@ -34,17 +36,27 @@ from sayso.wire import check_json
 _BAD_ID: Final = "must be 1 to 128 of A-Z a-z 0-9 . _ ~ : - (and not . or ..)"
 
 
-def as_request(question: Question, *, now: datetime, request_id: str, event_id: str, by: str, durable: bool) -> Request:
+def as_request(
+    question: Question,
+    *,
+    now: datetime,
+    steady: datetime,
+    request_id: str,
+    event_id: str,
+    by: str,
+    durable: bool,
+) -> Request:
     """The pending request that `question` asks for, made at `now`, with `request_id` where the question has none.
 
+    A `timeout` counts from `steady`, the time by which deadlines are kept.
     Raises Invalid with a fault for each thing that is wrong.
     """
     faults = _Faults()
     _check_ids(question, faults)
     _check_sizes(question, faults)
     kind = question.kind or kind_for(question.action, question.options, question.response_schema)
-    with faults.gathered():
-        _check_parts(question, kind)
+    _check_json(question, faults)
+    _check_kind(question, kind, faults)
     faults.raise_any()
 
     action = _with_digest(question.action)
@@ -59,7 +71,7 @@ def as_request(question: Question, *, now: datetime, request_id: str, event_id: 
             "action": action,
             "allow": allow,
             "on_timeout": _on_timeout(question, allow),
-            "deadline": question.deadline if question.timeout is None else now + timedelta(seconds=question.timeout),
+            "deadline": question.deadline if question.timeout is None else steady + timedelta(seconds=question.timeout),
             "reason_flags": EMPTY_FLAGS | question.reason_flags,
             "created_at": now,
             "asked_by": by,
@@ -135,15 +147,24 @@ def _check_ids(question: Question, faults: _Faults) -> None:
 
 
 def _check_sizes(question: Question, faults: _Faults) -> None:
-    texts = [("/prompt", question.prompt, limits.PROMPT), ("/context", question.context, limits.CONTEXT)]
-    for number, option in enumerate(question.options):
-        texts += [
+    texts = [
+        ("/prompt", question.prompt, limits.PROMPT),
+        ("/context", question.context, limits.CONTEXT),
+        ("/title", question.title, limits.PROMPT),
+        ("/source/name", question.source.name, limits.LABEL),
+        *((f"/assignees/{number}", name, limits.LABEL) for number, name in enumerate(question.assignees)),
+        *(("/reason_flags", name, limits.LABEL) for name in question.reason_flags),
+        *(
             (f"/options/{number}/{name}", getattr(option, name), limits.LABEL)
+            for number, option in enumerate(question.options)
             for name in ("id", "label", "description")
-        ]
-    texts += [(f"/assignees/{number}", name, limits.LABEL) for number, name in enumerate(question.assignees)]
+        ),
+    ]
     for pointer, text, most in texts:
-        faults.add(len(text.encode("utf-8", "replace")) > most, pointer, f"must be at most {most} bytes of UTF-8")
+        if not is_text(text):
+            faults.add(True, pointer, "must be text that UTF-8 can hold, without halves of surrogate pairs")
+        else:
+            faults.add(size(text) > most, pointer, f"must be at most {most} bytes of UTF-8")
     faults.add(not question.prompt.strip(), "/prompt", "must not be blank: it tells a person what to do")
     faults.add(
         len(question.title) > limits.TITLE_CHARACTERS,
@@ -161,36 +182,45 @@ def _check_sizes(question: Question, faults: _Faults) -> None:
             f"must be more than 0 and at most {limits.TIMEOUT} seconds",
         )
     if question.deadline is not None:
-        faults.add(question.deadline.tzinfo is None, "/deadline", "must have a time zone, e.g. 2030-01-31T12:00:00Z")
+        faults.add(not _has_utc(question.deadline), "/deadline", "must be a time with a zone, as 2030-01-31T12:00:00Z")
 
 
-def _check_parts(question: Question, kind: Kind) -> None:
+def _check_json(question: Question, faults: _Faults) -> None:
     action = question.action
     for pointer, value in (
         ("/context_data", question.context_data),
         ("/metadata", question.metadata),
         ("/source/native", question.source.native),
-        ("/reason_flags", question.reason_flags),
         ("/default", question.default),
         ("/response_schema", question.response_schema),
-        ("/action", action),
+        ("/action/name", action and action.name),
+        ("/action/args", action and action.args),
+        ("/action/args_schema", action and action.args_schema),
     ):
-        check_json(msgspec.to_builtins(value), pointer)
-    if kind == "choice" and not question.options:
-        raise Invalid(Fault("/options", "are missing: a choice needs something to choose from"))
-    if kind == "form" and question.response_schema is None:
-        raise Invalid(Fault("/response_schema", "is missing: a form needs the schema of its values"))
-    if question.response_schema is not None:
-        check_schema(question.response_schema, "/response_schema")
-    if action is not None and action.args_schema is not None:
-        check_schema(action.args_schema, "/action/args_schema")
-    stray = [one for one in question.allow or () if one not in RULES[kind].allow]
-    if stray or question.allow == ():
-        raise Invalid(Fault("/allow", f"a {kind} can allow: {', '.join(allowed(kind, action))}"))
+        with faults.gathered():
+            check_json(value, pointer)
+            if pointer.endswith("_schema") and isinstance(value, dict):
+                check_schema(value, pointer)
+
+
+def _check_kind(question: Question, kind: Kind, faults: _Faults) -> None:
+    faults.add(
+        kind == "choice" and not question.options, "/options", "are missing: a choice needs something to choose from"
+    )
+    faults.add(
+        kind == "form" and question.response_schema is None,
+        "/response_schema",
+        "is missing: a form needs the schema of its values",
+    )
+    can = allowed(kind, question.action)
+    stray = question.allow is not None and (not question.allow or not set(question.allow) <= set(can))
+    faults.add(stray, "/allow", f"this {kind} can allow: {', '.join(can)}")
 
 
 def _allow(question: Question, kind: Kind) -> tuple[Decision, ...]:
-    return question.allow if question.allow is not None else allowed(kind, question.action)
+    """In the kind's own order, each once."""
+    can = allowed(kind, question.action)
+    return can if question.allow is None else tuple(one for one in can if one in question.allow)
 
 
 def _with_digest(action: Action | None) -> Action | None:
@@ -232,7 +262,7 @@ def _default(given: str | dict[str, Any] | None) -> Submission:
 
 def _title(question: Question) -> str:
     """The given title, else the prompt's first line, without what would break a line of a list."""
-    text = question.title or question.prompt.strip().splitlines()[0]
+    text = question.title if question.title.strip() else question.prompt.strip().splitlines()[0]
     line = " ".join(text.split())
     return line if len(line) <= limits.TITLE_CHARACTERS else line[: limits.TITLE_CHARACTERS - 1] + "…"
 
@@ -249,4 +279,11 @@ def _is_uuid(text: str) -> bool:
     try:
         return str(uuid.UUID(text)) == text.lower()
     except ValueError:
+        return False
+
+
+def _has_utc(moment: datetime) -> bool:
+    try:
+        return moment.tzinfo is not None and moment.astimezone(UTC).tzinfo is UTC
+    except OverflowError:
         return False

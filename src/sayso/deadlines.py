@@ -56,7 +56,7 @@ class Deadlines:
 
     async def _settle_due(self) -> float:
         """Expires what is due and says how many seconds until the next may be."""
-        while late := await self._due(self._clock.steady()):
+        while late := await self._due(self._clock.steady() + timedelta.resolution):  # at its deadline, not after it
             for request in late:
                 await self._expire(request)
         now = self._clock.steady()

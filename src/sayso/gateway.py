@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -17,7 +17,18 @@ from sayso.deadlines import Deadlines
 from sayso.errors import AlreadySettled, Fault, Invalid, NotFound, RequestMismatch, StoreFailed
 from sayso.hub import Hub
 from sayso.kinds import resolve
-from sayso.model import ASKER_GONE, SYSTEM, InputCompleted, InputRequired, Question, Request, Status, Submission, is_id
+from sayso.model import (
+    ASKER_GONE,
+    SYSTEM,
+    InputCompleted,
+    InputRequired,
+    Question,
+    Request,
+    Status,
+    Submission,
+    is_id,
+    size,
+)
 from sayso.store import Filter, Page, Store
 from sayso.wire import Event, Reset
 
@@ -92,6 +103,7 @@ class Gateway:
         request = as_request(
             question,
             now=self._clock.now(),
+            steady=self._clock.steady(),
             request_id=self._clock.new_id(),
             event_id=self._clock.new_id(),
             by=by,
@@ -119,7 +131,7 @@ class Gateway:
 
     async def cancel(self, request_id: str, reason: str, *, by: str, channel: str) -> Request:
         """The request, given up. Durable on return. Raises NotFound, AlreadySettled."""
-        if len(reason.encode("utf-8", "replace")) > limits.COMMENT:
+        if size(reason) > limits.COMMENT:
             raise Invalid(Fault("/reason", f"must be at most {limits.COMMENT} bytes of UTF-8"))
         request = await self.get(request_id)
         settled = request.cancelled(
@@ -166,19 +178,17 @@ class Gateway:
 
         Raises NotFound.
         """
-        until = None if wait is None else self._clock.monotonic() + wait
+        left = _timer(self._clock, wait)
         request = await self.get(request_id)
         topic = self._hub.topic(request.execution_id)
         while True:
             request = await self.get(request_id)
-            left = None if until is None else until - self._clock.monotonic()
-            if not request.is_open or self._hub.ended or (left is not None and left <= 0):
+            if not request.is_open or self._hub.ended:
                 return request
-            while news := await topic.news(left):
-                topic = news.topic
-                if news.events is None or any(event.request_id == request_id for event in news.events):
-                    break
-                left = None if until is None else max(0.0, until - self._clock.monotonic())
+            news = await topic.news(left())
+            if news is None:
+                return await self.get(request_id)
+            topic = news.topic
 
     async def start(self, execution_id: str | None, last_event_id: str | None) -> Batch:
         """Where a follower begins: after `last_event_id`, or a reset when that cursor means nothing in this stream.
@@ -204,17 +214,19 @@ class Gateway:
         """
         if place.open_until:
             return await self._read_open(place, limit)
+        left = _timer(self._clock, wait)
         topic = self._hub.topic(place.execution_id)
         events: tuple[Event, ...] = ()
         if topic.after != place.position or not wait:
             events = await self._read(place, limit)
             if not events:
                 topic.looked(place.position)
-        if not events and wait and not self._hub.ended:
-            news = await topic.news(wait)
-            if news is not None:
-                told = news.since(place.position)
-                events = (await self._read(place, limit)) if told is None else told[:limit]
+        while not events and wait and not self._hub.ended:
+            news = await topic.news(left())
+            if news is None:
+                break
+            topic, told = news.topic, news.since(place.position)
+            events = (await self._read(place, limit)) if told is None else told[:limit]
         if not events:
             return Batch(place, ended=self._hub.ended)
         return Batch(replace(place, position=events[-1].position), events, more=len(events) == limit)
@@ -257,6 +269,8 @@ class Gateway:
                     self._hub.tell(stream)
 
     async def _tell(self, stream: str | None) -> None:
+        """Reads once what is new and wakes all who wait for it, also where nothing is: they may wait for a settlement
+        that another follower has seen already."""
         topic = self._hub.followed(stream)
         if topic is None:
             return
@@ -264,10 +278,7 @@ class Gateway:
             self._hub.tell(stream)
             return
         events = await self._store.read(stream, after=topic.after, limit=limits.PAGE)
-        if len(events) == limits.PAGE:
-            self._hub.tell(stream)
-        elif events:
-            self._hub.tell(stream, tuple(events))
+        self._hub.tell(stream, tuple(events) if len(events) < limits.PAGE else None)
 
 
 def _first_answer(request: Request, answer_id: str | None) -> Request:
@@ -278,3 +289,9 @@ def _first_answer(request: Request, answer_id: str | None) -> Request:
 
 def _open_at(page: Page) -> tuple[str | None, tuple[Request, ...], bool]:
     return page.head_event_id, page.requests, page.next is not None
+
+
+def _timer(clock: Clock, wait: float | None) -> Callable[[], float | None]:
+    """Says how many of the `wait` seconds are left; None: there is no limit."""
+    until = None if wait is None else clock.monotonic() + wait
+    return lambda: None if until is None else max(0.0, until - clock.monotonic())

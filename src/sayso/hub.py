@@ -20,7 +20,7 @@ nothing else, so a flood of unknown executions can only make this cache useless,
 
 @dataclass(frozen=True)
 class News:
-    """What a topic was told: `events` are all there is after position `after`, or None: read the store.
+    """What a topic was told: `events` are all there is after position `after`, maybe none; or None: read the store.
 
     `topic` is where to wait for what comes next.
     """
@@ -41,12 +41,15 @@ class Topic:
 
     def __init__(self, after: int | None = None) -> None:
         self.after = after
-        """Nothing lies after this position that the hub will not be told of; None while nobody has looked."""
+        """Whoever waits here has seen the stream up to this position at least; None while nobody has looked."""
         self._told: asyncio.Future[News] = asyncio.get_running_loop().create_future()
 
     def looked(self, position: int) -> None:
-        """A follower that took this topic first and then read the store found nothing after `position`."""
-        if self.after is None or self.after < position:
+        """A follower that took this topic first, and read the store second, found nothing after `position`.
+
+        The least position counts: news that began later would miss those who have seen less.
+        """
+        if self.after is None or position < self.after:
             self.after = position
 
     def tell(self, news: News) -> None:
@@ -83,9 +86,9 @@ class Hub:
     def tell(self, stream: Stream, events: tuple[Event, ...] | None = None) -> None:
         """Wakes the followers of `stream`: with `events`, all after the topic's position, or to read the store."""
         topic = self._topics.get(stream)
-        if topic is None:
+        if topic is None or self.ended:
             return
-        successor = Topic(events[-1].position if events else None)
+        successor = Topic(events[-1].position if events else topic.after if events is not None else None)
         self._topics[stream] = successor
         self._kept.append(successor)
         topic.tell(News(topic.after, events, successor))

@@ -6,8 +6,9 @@ from typing import Any, Final, NamedTuple
 
 from sayso import limits
 from sayso.errors import Fault, Invalid
-from sayso.model import Action, Answer, Decision, Kind, Option, Request, Submission, is_id
+from sayso.model import Action, Answer, Decision, Kind, Option, Request, Submission, is_id, size
 from sayso.schema import check_value
+from sayso.wire import check_json
 
 
 class Rule(NamedTuple):
@@ -146,10 +147,9 @@ def _chosen(request: Request, given: Submission, text: str | None) -> str | None
             raise Invalid(Fault("/option_ids/0", "is none of this request's options"))
         return given.option_ids[0]
     wanted = (text or "").strip()
-    for option in request.options:
-        if wanted and wanted in {option.id, option.label}:
-            return option.id
-    return None
+    by_label = {option.label.strip(): option.id for option in reversed(request.options) if option.label.strip()}
+    by_id = {option.id.strip(): option.id for option in reversed(request.options)}
+    return (by_label | by_id).get(wanted) if wanted else None
 
 
 _RESOLVERS: Final = {"approve": _approve, "edit": _edit, "respond": _respond, "reject": _reject}
@@ -182,7 +182,10 @@ def _check_sizes(given: Submission) -> None:
         ("/comment", given.comment, limits.COMMENT),
         ("/edited", given.edited if isinstance(given.edited, str) else None, limits.TEXT),
     ):
-        if text is not None and len(text.encode("utf-8", "replace")) > most:
+        if text is not None and size(text) > most:
             faults.append(Fault(pointer, f"must be at most {most} bytes of UTF-8"))
     if faults:
         raise Invalid(*faults)
+    for pointer, value in (("/values", given.values), ("/edited", given.edited)):
+        if value is not None and not isinstance(value, str):
+            check_json(value, pointer)

@@ -39,6 +39,20 @@ def is_id(text: str) -> bool:
     return _ID.fullmatch(text) is not None and text not in {".", ".."}
 
 
+def is_text(text: str) -> bool:
+    """Whether UTF-8 can hold `text`; Python's own strings may hold halves of surrogate pairs, which it cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def size(text: str) -> int:
+    """Bytes of UTF-8."""
+    return len(text.encode("utf-8", "replace"))
+
+
 def derived_uuid(*parts: str) -> str:
     """A UUIDv5 (RFC 9562) that is the same for the same parts, for things whose source has no UUID of its own."""
     return str(uuid.uuid5(_NAMESPACE, "\x1f".join(parts)))

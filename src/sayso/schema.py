@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from typing import Any
+from urllib.parse import unquote
 
 import jsonschema_rs
 import msgspec
@@ -14,12 +15,17 @@ import msgspec
 from sayso.errors import Fault, Invalid
 
 _OPEN_ENDED = {"AdditionalProperties", "UnevaluatedProperties", "PropertyNames"}
+_SUBSCHEMAS = 2_000
+"""In a schema at the most, each counted as often as it is referred to: a few words can mean 2^50 checks otherwise."""
+_POINTER = 500
+"""Characters of a pointer at the most; it names members that the sender chose."""
 _FAULTS = 50
 """Reported at the most: enough for any form, and no answer of a size the sender chose."""
 
 
 def check_schema(schema: dict[str, Any], pointer: str) -> None:
     """Raises Invalid, pointing into `pointer`, unless `schema` is a JSON Schema 2020-12 that stands alone."""
+    _Weight(schema, pointer).of(schema)
     _validator(msgspec.json.encode(schema, order="deterministic"), pointer)
 
 
@@ -52,8 +58,58 @@ def _validator(encoded: bytes, pointer: str) -> jsonschema_rs.Draft202012Validat
         raise Invalid(Fault(pointer, "is no JSON Schema 2020-12 that can be used here")) from exc
 
 
+class _Weight:
+    """How much a schema asks to be checked. Raises Invalid where that has no bound that suits a form."""
+
+    def __init__(self, root: dict[str, Any], pointer: str) -> None:
+        self._root = root
+        self._pointer = pointer
+        self._known: dict[str, int] = {}
+
+    def of(self, node: Any) -> int:
+        if isinstance(node, list):
+            return sum(self.of(child) for child in node)
+        if not isinstance(node, dict):
+            return 0
+        weight = 1 + sum(self.of(child) for name, child in node.items() if name not in {"$defs", "definitions"})
+        for name in ("$ref", "$dynamicRef", "$recursiveRef"):
+            if isinstance(reference := node.get(name), str):
+                weight += self._referred(reference)
+        if weight > _SUBSCHEMAS:
+            raise Invalid(Fault(self._pointer, f"is too much: at most {_SUBSCHEMAS} subschemas, references followed"))
+        return weight
+
+    def _referred(self, reference: str) -> int:
+        """A reference back to where it came from is met once for each level of the value; twice, and levels multiply."""
+        if reference not in self._known:
+            self._known[reference] = 0
+            self._known[reference] = 1 + self.of(self._find(reference))
+        elif not self._known[reference]:
+            self._known[reference] = _SUBSCHEMAS
+            return 0
+        return self._known[reference]
+
+    def _find(self, reference: str) -> Any:
+        node: Any = self._root
+        for step in reference.removeprefix("#").split("/")[1:]:
+            name = unquote(step).replace("~1", "/").replace("~0", "~")
+            try:
+                node = node[int(name) if isinstance(node, list) else name]
+            except (KeyError, IndexError, ValueError, TypeError):
+                return None
+        if not reference.startswith("#") or (node is self._root and reference != "#"):
+            raise Invalid(Fault(self._pointer, "may refer only to places inside itself, as #/$defs/name"))
+        return node
+
+
 def _pointer(path: list[str | int]) -> str:
-    return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)
+    pointer = ""
+    for step in path:
+        longer = pointer + "/" + str(step).replace("~", "~0").replace("/", "~1")
+        if len(longer) > _POINTER:
+            break
+        pointer = longer
+    return pointer
 
 
 def _detail(error: jsonschema_rs.ValidationError) -> str:

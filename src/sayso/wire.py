@@ -19,6 +19,8 @@ from sayso.model import Fact, Question, Request, Submission
 T = TypeVar("T")
 
 _encoder = msgspec.json.Encoder()
+_LINE_BREAKS: Final = {"\x85": rb"\u0085", "\u2028": rb"\u2028", "\u2029": rb"\u2029"}
+"""What Python's `splitlines`, and so httpx's `aiter_lines`, takes for the end of a line and JSON may hold as it is."""
 PROBLEM_TYPE: Final = "application/problem+json"
 HEARTBEAT: Final = b": heartbeat\n\n"
 
@@ -40,7 +42,7 @@ class Event:
 
     @cached_property
     def sse(self) -> bytes:
-        """One unnamed SSE event. JSON writes no raw line break, so one `data:` line holds it."""
+        """One unnamed SSE event; its JSON is one `data:` line."""
         return b"id: " + self.event_id.encode() + b"\ndata: " + self.data + b"\n\n"
 
     @cached_property
@@ -59,7 +61,7 @@ class Event:
             event_id=fact.event_id,
             type=fact.__struct_config__.tag,  # type: ignore[arg-type]  # both facts have text tags
             request_id=fact.request_id,
-            data=_encoder.encode(numbered),
+            data=_one_line(numbered),
         )
 
 
@@ -78,7 +80,7 @@ class Reset:
     @cached_property
     def data(self) -> bytes:
         members = {"reason": self.reason, "event_id": self.event_id, "requests": self.requests, "more": self.more}
-        return _encoder.encode({"type": "reset", **members})
+        return _one_line({"type": "reset", **members})
 
     @cached_property
     def sse(self) -> bytes:
@@ -86,9 +88,10 @@ class Reset:
         return cursor + b"data: " + self.data + b"\n\n"
 
 
-class AnswerMessage(Submission, frozen=True, kw_only=True, tag_field="type", tag="answer"):
+class AnswerMessage(Submission, frozen=True, kw_only=True):
     """A WebSocket client's answer: a submission that names its request."""
 
+    type: Literal["answer"]
     request_id: str
 
 
@@ -135,7 +138,7 @@ def reference(data: bytes | str) -> dict[str, str | None]:
     """The ids that a message seems to carry, so that an error about it can name them; None where they are not ids."""
     try:
         loose = msgspec.json.decode(data)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
         loose = None
     found = loose if isinstance(loose, dict) else {}
     ids = {name: found.get(name) for name in ("request_id", "answer_id")}
@@ -204,13 +207,22 @@ def _decode(data: bytes | str, type_: type[T]) -> T:
         raise Invalid(_fault(str(exc))) from exc
     except RecursionError as exc:
         raise Invalid(Fault("", "is nested too deeply")) from exc
-    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
-        raise Invalid(Fault("", f"is not JSON: {_FIRST_BYTES.sub('', str(exc))}")) from exc
+    except UnicodeError as exc:
+        raise Invalid(Fault("", "is not JSON: it must be UTF-8, without halves of surrogate pairs")) from exc
+    except msgspec.DecodeError as exc:
+        raise Invalid(Fault("", f"is not JSON: {str(exc).removeprefix('JSON is malformed: ')}")) from exc
 
 
-_FIRST_BYTES = re.compile(r"^JSON is malformed: ")
+def _one_line(value: Any) -> bytes:
+    """JSON without a character that any client could take for the end of a line."""
+    data = _encoder.encode(value)
+    for character, escaped in _LINE_BREAKS.items():
+        data = data.replace(character.encode(), escaped)
+    return data
+
+
 _WHERE = re.compile(r" - at `(?:key in )?\$(?P<path>[^`]*)`$")
-_STEP = re.compile(r"\.(?P<name>[^.\[]+)|\[(?P<index>\d+)\]")
+_STEP = re.compile(r"\.(?P<name>\w+)|\[(?P<index>\d+)\]")
 _MISSING = re.compile(r"Object missing required field `(?P<name>\w+)`")
 _CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "kind": get_args(model.Kind),
@@ -226,7 +238,8 @@ _CHOICES: Final[dict[str, tuple[str, ...]]] = {
 def _fault(message: str) -> Fault:
     """A msgspec message as a fault: its path as a JSON Pointer, and without the parts that quote the input."""
     where = _WHERE.search(message)
-    steps = [m["name"] or m["index"] for m in _STEP.finditer(where["path"])] if where else []
+    path = where["path"].partition("[...]")[0] if where else ""  # below that are the sender's own names
+    steps = [m["name"] or m["index"] for m in _STEP.finditer(path)]
     text = message[: where.start()] if where else message
     if missing := _MISSING.match(text):
         return Fault("".join(f"/{step}" for step in [*steps, missing["name"]]), "is missing")

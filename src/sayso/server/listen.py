@@ -22,7 +22,7 @@ def bind(host: str, port: int) -> list[socket.socket]:
         sockets: list[socket.socket] = []
         for family, address in _addresses(host, port):
             taken = sockets[0].getsockname()[1] if sockets else address[1]
-            # Named by its protocol: asyncio turns Nagle's algorithm off only then, and with it every answer takes 40 ms.
+            # Named by its protocol: only then asyncio turns Nagle's algorithm off, with which answers take 40 ms.
             listener = opened.enter_context(socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP))
             try:
                 _listen(listener, family, (address[0], taken))

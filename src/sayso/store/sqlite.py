@@ -10,10 +10,10 @@ import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from filelock import FileLock, Timeout
 
@@ -41,8 +41,8 @@ class SQLiteStore:
     """The Store protocol on the file `path`, which is made, with its folder, when it is not there."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self._lock = FileLock(f"{path}.lock", thread_local=False)  # taken and released by whichever thread is free
+        self.path = path.resolve()  # one file has one lock, whatever links lead to it
+        self._lock = FileLock(f"{self.path}.lock", thread_local=False)  # taken and released by whichever thread is free
         self._writer: _Writer | None = None
         self._readers: ThreadPoolExecutor | None = None
         self._idle: queue.SimpleQueue[sqlite3.Connection] = queue.SimpleQueue()
@@ -67,26 +67,26 @@ class SQLiteStore:
         self._changes.end()
 
     async def put(self, request: Request, fact: InputRequired) -> Put:
-        def write(db: sqlite3.Connection) -> Put:
+        def write(db: sqlite3.Connection) -> _Written[Put]:
             if stored := _get(db, request.request_id):
-                return Put(stored, created=False)
+                return Put(stored, created=False), None
             row = _row(request) | {"position": _append(db, fact)}
             db.execute(_Q["insert_request"], row)
-            return Put(request, created=True)
+            return Put(request, created=True), request.execution_id
 
-        return await self._write(write, request.execution_id)
+        return await self._write(write)
 
     async def settle(self, request: Request, fact: InputCompleted) -> Settled:
-        def write(db: sqlite3.Connection) -> Settled:
+        def write(db: sqlite3.Connection) -> _Written[Settled]:
             if db.execute(_Q["settle_request"], _row(request)).rowcount:
                 _append(db, fact)
-                return Settled(request, won=True)
+                return Settled(request, won=True), request.execution_id
             stored = _get(db, request.request_id)
             if stored is None:
                 raise NotFound
-            return Settled(stored, won=False)
+            return Settled(stored, won=False), None
 
-        return await self._write(write, request.execution_id)
+        return await self._write(write)
 
     async def get(self, request_id: str) -> Request | None:
         return await self._read(lambda db: _get(db, request_id))
@@ -112,19 +112,19 @@ class SQLiteStore:
         return self._changes.follow()
 
     async def prune(self, before: datetime, *, limit: int) -> int:
-        def write(db: sqlite3.Connection) -> int:
+        def write(db: sqlite3.Connection) -> _Written[int]:
             gone = db.execute(_Q["prunable"], {"before": _time(before), "limit": limit}).fetchall()
             for (execution_id,) in gone:
                 for name in ("prune_events", "prune_requests", "prune_stream"):
                     db.execute(_Q[name], {"execution_id": execution_id})
-            return len(gone)
+            return len(gone), None
 
-        return await self._write(write, None)
+        return await self._write(write)
 
-    async def _write(self, work: Callable[[sqlite3.Connection], T], execution_id: str | None) -> T:
+    async def _write(self, work: _Work[T]) -> T:
         if self._writer is None:
             raise StoreFailed("the store is closed")
-        return await self._writer.submit(work, execution_id)
+        return await self._writer.submit(work)
 
     async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         if self._readers is None:
@@ -155,11 +155,12 @@ class SQLiteStore:
         except OSError as exc:
             raise StoreFailed(f"cannot use {self.path}: {exc.strerror}; choose another file with store=") from exc
         try:
-            with _failures():
-                db = _connect(self.path)
-                self.path.chmod(0o600)
+            with _failures(), ExitStack() as on_failure:
+                self.path.touch(mode=0o600)  # before SQLite makes it for all to read
+                db = on_failure.enter_context(closing(_connect(self.path)))
                 _migrate(db, self.path)
                 db.execute(_Q["set_meta"], {"key": "owner", "value": f"process {os.getpid()}"})
+                on_failure.pop_all()
                 return db
         except BaseException:
             self._lock.release()
@@ -185,8 +186,8 @@ class _Writer:
         self._thread = threading.Thread(target=self._run, name="sayso-write", daemon=True)
         self._thread.start()
 
-    async def submit(self, work: Callable[[sqlite3.Connection], T], execution_id: str | None) -> T:
-        job = _Job(work, execution_id, self._loop.create_future())
+    async def submit(self, work: _Work[T]) -> T:
+        job = _Job(work, self._loop.create_future())
         self._jobs.put(job)
         result: T = await job.future
         return result
@@ -235,6 +236,9 @@ class _Writer:
         db.execute("SAVEPOINT job")
         try:
             return job.work(db)
+        except sqlite3.IntegrityError as exc:
+            db.execute("ROLLBACK TO job")
+            return StoreFailed(f"the store refused this write: {exc}")
         except sqlite3.Error:
             raise  # the storage failed, not the job: nothing of this batch may be acknowledged
         except Exception as exc:
@@ -247,32 +251,41 @@ class _Writer:
     def _finish(self, batch: list[_Job], outcomes: list[Any]) -> None:
         changed = set()
         for job, outcome in zip(batch, outcomes, strict=True):
-            failed = isinstance(outcome, BaseException)
-            if not failed and job.execution_id is not None:
-                changed.add(job.execution_id)
+            if isinstance(outcome, BaseException):
+                if not job.future.done():
+                    job.future.set_exception(outcome)
+                continue
+            result, execution_id = outcome
+            if execution_id is not None:
+                changed.add(execution_id)
             if not job.future.done():
-                job.future.set_exception(outcome) if failed else job.future.set_result(outcome)
+                job.future.set_result(result)
         if changed:
             self._changes.update(changed)
 
 
-class _Job:
+_Written = tuple[T, str | None]
+"""What a write gives back, and the execution that got an event by it."""
+_Work = Callable[[sqlite3.Connection], _Written[T]]
+
+
+class _Job(NamedTuple):
     """One write and who waits for it."""
 
-    def __init__(
-        self, work: Callable[[sqlite3.Connection], Any], execution_id: str | None, future: asyncio.Future[Any]
-    ) -> None:
-        self.work = work
-        self.execution_id = execution_id
-        self.future = future
+    work: _Work[Any]
+    future: asyncio.Future[Any]
 
 
 def _connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     target = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
     db = sqlite3.connect(target, uri=True, isolation_level=None, check_same_thread=False, timeout=_BUSY_MS / 1_000)
-    if not read_only:
-        db.execute("PRAGMA journal_mode=WAL")
-        db.execute("PRAGMA synchronous=FULL")
+    try:
+        if not read_only:
+            db.execute("PRAGMA journal_mode=WAL")
+            db.execute("PRAGMA synchronous=FULL")
+    except sqlite3.Error:
+        db.close()
+        raise
     return db
 
 

@@ -1,0 +1,175 @@
+"""The OpenAPI document: valid, complete, and true of what the server really sends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import jsonschema_rs
+import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
+from starlette.routing import Route, WebSocketRoute
+
+from sayso import HumanInputServer
+from sayso.mounted import Mounted
+from sayso.server import app, openapi
+from tests.builders import new_id
+
+Ask = Callable[..., dict[str, Any]]
+Document = dict[str, Any]
+
+
+@pytest.fixture
+def document(client: httpx.Client) -> Document:
+    document: Document = client.get("/openapi.json").json()
+    return document
+
+
+def _routes() -> Iterator[Any]:
+    def never() -> Any:
+        raise AssertionError
+
+    built: Any = app.build(Mounted(never))
+    yield from built.routes
+
+
+def test_the_document_is_served_as_json(client: httpx.Client) -> None:
+    response = client.get("/openapi.json")
+    assert response.headers["content-type"] == "application/json"
+    assert response.json() == openapi.document() | {"servers": [{"url": "/"}]}
+
+
+def test_the_document_is_valid(document: Document) -> None:
+    OpenAPIV31SpecValidator(document).validate()
+    names = [operation["operationId"] for path in document["paths"].values() for operation in path.values()]
+    assert len(set(names)) == len(names)
+
+
+def test_the_document_and_the_application_have_the_same_addresses_and_methods(document: Document) -> None:
+    there = {
+        (route.path, method)
+        for route in _routes()
+        if isinstance(route, Route)
+        for method in route.methods or ()
+        if method != "HEAD"
+    }
+    told = {(path, method.upper()) for path, item in document["paths"].items() for method in item}
+    assert told == there
+
+
+def test_the_websockets_which_openapi_has_no_form_for_are_in_the_description(document: Document) -> None:
+    paths = [route.path for route in _routes() if isinstance(route, WebSocketRoute)]
+    assert sorted(paths) == ["/ws/human-input", "/ws/human-input/{execution_id}"]
+    assert paths[-1] in document["info"]["description"]
+
+
+def test_the_parameters_of_every_path_are_named(document: Document) -> None:
+    for path, item in document["paths"].items():
+        for operation in item.values():
+            named = {one["name"] for one in operation.get("parameters", []) if one["in"] == "path"}
+            assert named == {part[1:-1] for part in path.split("/") if part.startswith("{")}
+
+
+@pytest.mark.promise("DOOR-1")
+def test_every_operation_says_how_it_is_authenticated(document: Document) -> None:
+    assert document["security"] == [{"key": []}]
+    for path, item in document["paths"].items():
+        for operation in item.values():
+            schemes = [scheme for one in operation.get("security", document["security"]) for scheme in one]
+            expected = ["key", "token"] if path.startswith("/events") else ["key"]
+            assert schemes == ([] if path in {"/health", "/openapi.json"} else expected)
+
+
+_ANYTHING: list[dict[str, Any]] = [
+    {},
+    {"kind": "review", "context": "a draft", "deadline": "2100-01-31T12:00:00Z", "on_timeout": "cancel"},
+    {"action": {"name": "send", "args": {"to": ["a"]}, "args_schema": {"type": "object"}}, "priority": "urgent"},
+    {"options": [{"id": "a", "label": "A", "style": "danger"}], "default": "a", "assignees": ["ops"]},
+    {"response_schema": {"type": "object"}, "default": {"values": {}}, "metadata": {"a": [1, None, 1.5]}},
+]
+
+
+def test_what_the_server_sends_has_the_schema_of_the_document(
+    document: Document, client: httpx.Client, ask: Ask
+) -> None:
+    seen: set[tuple[str, int]] = set()
+
+    def send(operation: str, path: str, **sent: Any) -> httpx.Response:
+        (method, described) = next(
+            (method, described)
+            for item in document["paths"].values()
+            for method, described in item.items()
+            if described["operationId"] == operation
+        )
+        response = client.request(method, path, **sent)
+        promised = described["responses"][str(response.status_code)]["content"]
+        media = response.headers["content-type"].partition(";")[0]
+        schema = promised[media]["schema"] | {"components": document["components"]}
+        jsonschema_rs.Draft202012Validator(schema, validate_formats=True).validate(response.json())
+        body = described.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema")
+        if body and response.status_code < 300 and "json" in sent:
+            sendable = jsonschema_rs.Draft202012Validator(body | {"components": document["components"]})
+            sendable.validate(sent["json"])
+        seen.add((operation, response.status_code))
+        return response
+
+    for members in _ANYTHING:
+        question = {"execution_id": "run-1", "request_id": new_id(), "prompt": "Ship it?"} | members
+        for _ in range(2):
+            send("ask", "/requests", json=question)
+    send("ask", "/requests", json=question | {"prompt": "Something else?"})
+    send("ask", "/requests", json={})
+    send("ask", "/requests", content=b"x" * 300_000)
+    id, other = ask()["request_id"], ask()["request_id"]
+    for _ in range(2):
+        send("answer", f"/requests/{id}/answer", json={"human_feedback": "yes"})
+        send("cancel", f"/requests/{other}/cancel", json={"reason": "not needed"})
+    for operation in ("answer", "cancel"):
+        send(operation, f"/requests/unknown/{operation}", json={"comment": ""} if operation == "answer" else {})
+        send(operation, f"/requests/{id}/{operation}", content=b"[")
+        send(operation, f"/requests/{id}/{operation}", content=b"x" * 300_000)
+    send("look", f"/requests/{id}")
+    send("look", "/requests/unknown")
+    send("look", "/requests/unknown?wait=x")
+    send("list", "/requests")
+    send("list", "/requests?limit=2")
+    send("list", "/requests?limit=x")
+    send("poll", "/poll/human-input/run-1")
+    send("poll", "/poll/human-input/run-1?last_event_id=unknown")
+    send("pollAll", "/poll/human-input")
+    send("pollAll", "/poll/human-input?wait=x")
+    send("health", "/health")
+    send("openapi", "/openapi.json")
+    client.headers["Authorization"] = "Bearer wrong"
+    for operation, path in (("list", "/requests"), ("stream", "/events/human-input/run-1"), ("ask", "/requests")):
+        send(operation, path)
+    client.headers["Origin"] = "https://evil.example"
+    send("list", "/requests")
+
+    assert {operation for operation, _ in seen} == {
+        operation["operationId"] for item in document["paths"].values() for operation in item.values()
+    } - {"streamAll"}
+    assert {status for _, status in seen} == {200, 201, 401, 403, 404, 409, 413, 422}
+
+
+def test_the_schema_check_sees_a_response_that_is_none(document: Document, ask: Ask) -> None:
+    request = jsonschema_rs.Draft202012Validator(
+        {"$ref": "#/components/schemas/Request", "components": document["components"]}
+    )
+    stored = ask()
+    request.validate(stored)
+    for wrong in ({"status": "open"}, {"request_id": None}, {"options": {}}):
+        with pytest.raises(jsonschema_rs.ValidationError):
+            request.validate(stored | wrong)
+
+
+def test_the_document_names_where_it_is_mounted(serve: Callable[..., HumanInputServer]) -> None:
+    from starlette.testclient import TestClient
+
+    from sayso import create_app
+
+    server = HumanInputServer(port=0, quiet=True, adapters=False)
+    served = TestClient(create_app(server), root_path="/a/b").get("/openapi.json").json()
+    assert served["servers"] == [{"url": "/a/b"}]
+    server.stop()

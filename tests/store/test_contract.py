@@ -1,0 +1,435 @@
+"""What every store promises: the docstrings of the Protocol, one test each, over each store."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterable, Sequence
+from datetime import timedelta, timezone
+from typing import Any
+
+import pytest
+
+from sayso.errors import NotFound
+from sayso.model import Option, Request
+from sayso.store import Filter, Page, Store
+from sayso.wire import Event
+from tests.builders import NOW, answered, asked, completed, new_id, request
+
+EVERY = 10_000
+LATER = NOW + timedelta(days=1)
+
+
+async def put(store: Store, **members: Any) -> Request:
+    """A request that is stored and pending."""
+    new = request(**members)
+    return (await store.put(new, asked(new))).request
+
+
+async def settle(store: Store, pending: Request, **how: Any) -> Request:
+    """`pending`, answered and stored."""
+    done = answered(pending, **how)
+    return (await store.settle(done, completed(done))).request
+
+
+async def log_of(store: Store, execution_id: str | None = None) -> Sequence[Event]:
+    return await store.read(execution_id, after=0, limit=EVERY)
+
+
+def ids(requests: Iterable[Request]) -> list[str]:
+    return [one.request_id for one in requests]
+
+
+# put
+
+
+async def test_what_was_put_is_given_back_whole(store: Store) -> None:
+    new = request(context="draft", options=(Option(id="a"),), metadata={"n": [1, 2.5, None]}, timeout=60)
+
+    stored, created = await store.put(new, asked(new))
+
+    assert created
+    assert stored == new
+    assert await store.get(new.request_id) == new
+
+
+async def test_an_unknown_request_is_none(store: Store) -> None:
+    assert await store.get(new_id()) is None
+
+
+@pytest.mark.promise("ASK-2")
+async def test_putting_a_taken_id_changes_nothing(store: Store) -> None:
+    first = await put(store, request_id="taken", prompt="the first")
+    second = request(request_id="taken", prompt="the second", execution_id="run-2")
+
+    stored, created = await store.put(second, asked(second))
+
+    assert not created
+    assert stored == first
+    assert await store.get("taken") == first
+    assert [event.event_id for event in await log_of(store)] == [first.asked_event_id]
+
+
+@pytest.mark.promise("ASK-2")
+async def test_of_many_puts_of_one_id_one_is_stored(store: Store) -> None:
+    rivals = [request(request_id="one", prompt=f"number {number}") for number in range(20)]
+
+    puts = await asyncio.gather(*(store.put(one, asked(one)) for one in rivals))
+
+    assert sum(created for _, created in puts) == 1
+    assert len({stored.prompt for stored, _ in puts}) == 1
+    assert len(await log_of(store)) == 1
+
+
+@pytest.mark.promise("EVENT-2", "STREAM-1")
+async def test_seq_is_dense_in_each_execution_under_concurrent_writers(store: Store) -> None:
+    new = [request(execution_id=f"run-{number % 3}") for number in range(90)]
+
+    await asyncio.gather(*(store.put(one, asked(one)) for one in new))
+
+    for execution in ("run-0", "run-1", "run-2"):
+        assert [event.seq for event in await log_of(store, execution)] == list(range(1, 31))
+    log = await log_of(store)
+    assert [event.position for event in log] == sorted({event.position for event in log})
+    assert len({event.event_id for event in log}) == 90
+
+
+@pytest.mark.promise("STREAM-1")
+async def test_a_reader_beside_the_writers_sees_the_log_without_a_gap(store: Store) -> None:
+    seen: list[Event] = []
+
+    async def follow() -> None:
+        while len(seen) < 200:
+            seen.extend(await store.read(None, after=seen[-1].position if seen else 0, limit=7))
+            await asyncio.sleep(0)
+
+    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+        tasks.create_task(follow())
+        for number in range(100):
+            tasks.create_task(put_and_settle(store, f"run-{number % 5}"))
+
+    assert [event.event_id for event in seen] == [event.event_id for event in await log_of(store)]
+
+
+async def put_and_settle(store: Store, execution_id: str) -> None:
+    await settle(store, await put(store, execution_id=execution_id))
+
+
+# settle
+
+
+@pytest.mark.promise("ANSWER-2")
+async def test_of_fifty_answers_exactly_one_wins(store: Store) -> None:
+    pending = await put(store)
+    rivals = [answered(pending, f"answer {number}") for number in range(50)]
+
+    settlements = await asyncio.gather(*(store.settle(one, completed(one)) for one in rivals))
+
+    winners = [stored for stored, won in settlements if won]
+    assert len(winners) == 1
+    assert all(stored == winners[0] for stored, _ in settlements)
+    assert await store.get(pending.request_id) == winners[0]
+    assert [event.type for event in await log_of(store)] == ["human_input_required", "human_input_completed"]
+    assert (await log_of(store))[1].event_id == winners[0].settled_event_id
+
+
+async def test_settling_again_gives_what_is_stored(store: Store) -> None:
+    pending = await put(store)
+    first = await settle(store, pending, text="first")
+    late = answered(pending, "late")
+
+    stored, won = await store.settle(late, completed(late))
+
+    assert not won
+    assert stored == first
+
+
+async def test_settling_an_unknown_request_is_not_found(store: Store) -> None:
+    stray = answered(request())
+
+    with pytest.raises(NotFound):
+        await store.settle(stray, completed(stray))
+
+    assert await log_of(store) == []
+
+
+# list
+
+
+async def test_a_list_holds_what_fits_every_member_of_its_filter(store: Store) -> None:
+    soon, late = NOW + timedelta(seconds=10), NOW + timedelta(seconds=20)
+    plain = await put(store)
+    kept = await put(store, execution_id="run-2", durable=False, deadline=soon)
+    later = await put(store, execution_id="run-2", deadline=late)
+    done = await settle(store, await put(store, execution_id="run-2", deadline=soon))
+
+    async def listed(**members: Any) -> list[str]:
+        return ids((await store.list(Filter(**members), limit=EVERY)).requests)
+
+    assert await listed() == ids([plain, kept, later, done])
+    assert await listed(status=frozenset({"pending"})) == ids([plain, kept, later])
+    assert await listed(status=frozenset({"answered", "expired"})) == ids([done])
+    assert await listed(status=frozenset()) == []
+    assert await listed(execution_id="run-2") == ids([kept, later, done])
+    assert await listed(execution_id="nobody") == []
+    assert await listed(durable=False) == ids([kept])
+    assert await listed(durable=True) == ids([plain, later, done])
+    assert await listed(due_before=late) == ids([kept, done])
+    assert await listed(due_before=late + timedelta(microseconds=1)) == ids([kept, later, done])
+    assert await listed(due_before=late, status=frozenset({"pending"}), durable=True) == []
+
+
+async def test_due_before_compares_moments_whatever_their_zone(store: Store) -> None:
+    berlin = (NOW + timedelta(seconds=1)).astimezone(timezone(timedelta(hours=1)))
+    due = await put(store, deadline=berlin)
+
+    assert (await store.list(Filter(due_before=NOW), limit=EVERY)).requests == ()
+    tokyo = (NOW + timedelta(seconds=2)).astimezone(timezone(timedelta(hours=9)))
+    assert ids((await store.list(Filter(due_before=tokyo), limit=EVERY)).requests) == ids([due])
+
+
+async def test_pages_of_a_list_hold_each_request_once_in_asking_order(store: Store) -> None:
+    new = [await put(store, execution_id=f"run-{number % 2}") for number in range(7)]
+    await settle(store, new[3])
+    filter = Filter(status=frozenset({"pending"}))
+    pages = [await store.list(filter, limit=2)]
+
+    while pages[-1].next is not None:
+        pages.append(await store.list(filter, after=pages[-1].next, limit=2))
+
+    assert [len(page.requests) for page in pages] == [2, 2, 2]
+    assert ids(one for page in pages for one in page.requests) == ids(one for one in new if one is not new[3])
+
+
+@pytest.mark.parametrize("limit", [3, 4])
+async def test_a_page_that_holds_the_rest_has_no_next(store: Store, limit: int) -> None:
+    for _ in range(3):
+        await put(store)
+
+    assert (await store.list(Filter(), limit=limit)).next is None
+
+
+@pytest.mark.promise("STREAM-5")
+async def test_the_head_is_the_last_event_of_the_filters_stream(store: Store) -> None:
+    one = await put(store, execution_id="run-1")
+    two = await put(store, execution_id="run-2")
+
+    whole = await store.list(Filter(), limit=1)
+    first = await store.list(Filter(execution_id="run-1"), limit=1)
+    none = await store.list(Filter(execution_id="run-3"), limit=1)
+
+    assert whole.head_event_id == two.asked_event_id
+    assert first.head_event_id == one.asked_event_id
+    assert (await store.read(None, after=first.head, limit=9))[0].event_id == two.asked_event_id
+    assert await store.read(None, after=whole.head, limit=9) == []
+    assert (none.head_event_id, none.head) == (None, 0)
+
+
+@pytest.mark.promise("STREAM-5")
+async def test_a_list_and_its_head_are_of_one_moment(store: Store) -> None:
+    looks: list[Page] = []
+
+    async def look() -> None:
+        looks.extend([await store.list(Filter(), limit=EVERY) for _ in range(30)])
+
+    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+        tasks.create_task(look())
+        for number in range(60):
+            tasks.create_task(put_and_settle(store, f"run-{number % 3}"))
+
+    log = [event for event in await log_of(store) if event.type == "human_input_required"]
+    for page in looks:
+        assert ids(page.requests) == [event.request_id for event in log if event.position <= page.head]
+
+
+# read, locate
+
+
+async def test_a_read_starts_after_its_position_and_keeps_to_its_limit(store: Store) -> None:
+    for number in range(6):
+        await put(store, execution_id=f"run-{number % 2}")
+    log = await log_of(store)
+
+    assert await _read(store, None, after=log[1].position, limit=2) == [log[2].event_id, log[3].event_id]
+    assert await _read(store, "run-1", after=log[1].position, limit=2) == [log[3].event_id, log[5].event_id]
+    assert await _read(store, None, after=log[5].position, limit=2) == []
+    assert await _read(store, "nobody", after=0, limit=2) == []
+
+
+async def _read(store: Store, execution_id: str | None, **how: Any) -> list[str]:
+    return [event.event_id for event in await store.read(execution_id, **how)]
+
+
+async def test_open_only_reads_the_asking_events_of_what_is_pending(store: Store) -> None:
+    first, second, third = [await put(store, execution_id=f"run-{number}") for number in (1, 2, 1)]
+    last = await put(store)
+    await settle(store, first)
+
+    everywhere = await _read(store, None, after=0, limit=9, open_only=True)
+    in_one = await _read(store, "run-1", after=0, limit=9, open_only=True)
+    after = (await store.locate(second.asked_event_id) or pytest.fail()).position
+
+    assert everywhere == [one.asked_event_id for one in (second, third, last)]
+    assert in_one == [one.asked_event_id for one in (third, last)]
+    assert await _read(store, None, after=after, limit=1, open_only=True) == [third.asked_event_id]
+
+
+async def test_an_event_is_located_by_its_id(store: Store) -> None:
+    await put(store)
+    second = await put(store, execution_id="run-2")
+    event = (await log_of(store, "run-2"))[0]
+
+    assert await store.locate(second.asked_event_id) == ("run-2", event.position)
+    assert await store.locate(new_id()) is None
+    assert await store.locate(second.request_id) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a\x00b", "\N{GRINNING FACE}", "\U0010ffff\U00020000", "one\u2028two\u2029three\x85four", "\r\n\t\x7f", "e\u0301"],
+)
+async def test_any_text_comes_back_as_it_went_in(store: Store, text: str) -> None:
+    new = await put(store, prompt=f"p{text}", context=text, metadata={text: text})
+    done = await settle(store, new, text=text)
+
+    assert await store.get(new.request_id) == done
+    assert done.human_feedback == text
+    assert done.metadata == {text: text}
+    assert text in _texts(await log_of(store))
+
+
+def _texts(log: Sequence[Event]) -> set[Any]:
+    return {json.loads(event.data).get("human_feedback") for event in log}
+
+
+# changes
+
+
+async def test_changes_name_the_executions_of_what_was_committed(store: Store) -> None:
+    changes = store.changes()
+
+    async with asyncio.timeout(5):
+        pending = await put(store)
+        assert await anext(changes) == {"run-1"}
+        await settle(store, pending)
+        assert await anext(changes) == {"run-1"}
+
+
+async def test_changes_wake_a_reader_that_waits(store: Store) -> None:
+    changes = store.changes()
+    waiting = asyncio.ensure_future(anext(changes))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+
+    await put(store, execution_id="run-9")
+
+    async with asyncio.timeout(5):
+        assert await waiting == {"run-9"}
+
+
+async def test_changes_collapse_until_they_are_read_and_end_with_the_store(store: Store) -> None:
+    changes = store.changes()
+    for execution in ("run-1", "run-2", "run-1"):
+        await put(store, execution_id=execution)
+    await store.close()
+
+    async with asyncio.timeout(5):
+        assert [item async for item in changes] == [{"run-1", "run-2"}]
+
+
+async def test_closing_ends_changes_for_a_reader_that_waits(store: Store) -> None:
+    changes = store.changes()
+    waiting = asyncio.ensure_future(anext(changes, "end"))
+    await asyncio.sleep(0)
+
+    await store.close()
+
+    async with asyncio.timeout(5):
+        assert await waiting == "end"
+
+
+async def test_what_changes_nothing_is_no_change(store: Store) -> None:
+    changes = store.changes()
+    pending = await put(store)
+    await settle(store, pending)
+    async with asyncio.timeout(5):
+        await anext(changes)
+
+    await store.put(pending, asked(pending))
+    await settle(store, pending)
+    await put(store, execution_id="run-2")
+
+    async with asyncio.timeout(5):
+        assert await anext(changes) == {"run-2"}
+
+
+# close
+
+
+async def test_closing_twice_is_closing_once(store: Store) -> None:
+    await store.close()
+    await store.close()
+
+
+async def test_a_closed_store_opens_again(store: Store) -> None:
+    first = await put(store)
+    await store.close()
+
+    await store.open()
+
+    assert await store.get(first.request_id) == first
+    await put(store)
+    assert [event.seq for event in await log_of(store)] == [1, 2]
+    async with asyncio.timeout(5):
+        assert await anext(store.changes()) == {"run-1"}
+
+
+# prune
+
+
+async def test_prune_removes_whole_executions_that_were_settled_before(store: Store) -> None:
+    old = await settle(store, await put(store, execution_id="old"))
+    half = await settle(store, await put(store, execution_id="half"))
+    still_open = await put(store, execution_id="half")
+    fresh = await settle(store, await put(store, execution_id="fresh"), now=LATER)
+
+    removed = await store.prune(LATER, limit=9)
+
+    assert removed == 1
+    assert await store.get(old.request_id) is None
+    assert await log_of(store, "old") == []
+    assert await store.locate(old.asked_event_id) is None
+    assert await store.locate(old.settled_event_id or "") is None
+    left = ids([half, still_open, fresh])
+    assert ids((await store.list(Filter(), limit=EVERY)).requests) == left
+    assert len(await log_of(store)) == 5
+
+
+async def test_prune_removes_at_most_its_limit(store: Store) -> None:
+    for number in range(5):
+        await settle(store, await put(store, execution_id=f"run-{number}"))
+
+    assert await store.prune(LATER, limit=2) == 2
+    assert len({event.execution_id for event in await log_of(store)}) == 3
+    assert await store.prune(LATER, limit=9) == 3
+    assert await store.prune(LATER, limit=9) == 0
+
+
+@pytest.mark.promise("EVENT-2")
+async def test_a_position_is_never_given_out_again(store: Store) -> None:
+    last = await settle(store, await put(store))
+    used = (await store.locate(last.settled_event_id or "") or pytest.fail()).position
+    await store.prune(LATER, limit=9)
+
+    new = await put(store)
+
+    assert (await store.locate(new.asked_event_id) or pytest.fail()).position > used
+    assert [event.seq for event in await log_of(store, "run-1")] == [1]
+
+
+async def test_an_empty_store_has_nothing(store: Store) -> None:
+    page = await store.list(Filter(), limit=9)
+
+    assert page == ((), None, None, 0)
+    assert await log_of(store) == []
+    assert await store.prune(LATER, limit=9) == 0

@@ -1,0 +1,133 @@
+"""Random histories: the SQLite store does whatever the plain one in memory does."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
+
+from sayso.errors import NotFound
+from sayso.model import STATUSES, Request
+from sayso.store import Filter, Store
+from sayso.store.memory import MemoryStore
+from sayso.store.sqlite import SQLiteStore
+from sayso.wire import Event
+from tests.builders import NOW, answered, asked, completed, request
+
+EXECUTIONS = st.sampled_from(["run-1", "run-2", "run-3"])
+STREAMS = st.none() | EXECUTIONS
+MOMENTS = st.integers(0, 5).map(lambda days: NOW + timedelta(days=days))
+POSITIONS = st.integers(0, 40)
+LIMITS = st.integers(1, 5)
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+FILTERS = st.builds(
+    Filter,
+    status=st.none() | st.frozensets(st.sampled_from(STATUSES)),
+    execution_id=STREAMS,
+    durable=st.none() | st.booleans(),
+    due_before=st.none() | MOMENTS,
+)
+
+
+class Twins(RuleBasedStateMachine):
+    """Every call goes to both stores; what they give must be equal."""
+
+    requests: Bundle[Request] = Bundle("requests")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._folder = tempfile.TemporaryDirectory()
+        self._runner = asyncio.Runner()
+        self._memory = MemoryStore()
+        self._sqlite = SQLiteStore(Path(self._folder.name) / "twin.db")
+        self._run(self._memory.open())
+        self._run(self._sqlite.open())
+
+    def teardown(self) -> None:
+        self._run(self._sqlite.close())
+        self._runner.close()
+        self._folder.cleanup()
+
+    @rule(target=requests, execution=EXECUTIONS, durable=st.booleans(), deadline=st.none() | MOMENTS, text=TEXTS)
+    def put(self, execution: str, durable: bool, deadline: datetime | None, text: str) -> Request:
+        new = request(execution_id=execution, durable=durable, deadline=deadline, context=text, metadata={text: text})
+        self._both(lambda store: store.put(new, asked(new)))
+        return new
+
+    @rule(stored=requests, execution=EXECUTIONS)
+    def put_again(self, stored: Request, execution: str) -> None:
+        repeat = request(request_id=stored.request_id, execution_id=execution, prompt="another")
+        self._both(lambda store: store.put(repeat, asked(repeat)))
+
+    @rule(target=requests)
+    def invent(self) -> Request:
+        """A request that was never stored: settling it is settling an unknown one."""
+        return request()
+
+    @rule(pending=requests, text=TEXTS, now=MOMENTS, given_up=st.booleans())
+    def settle(self, pending: Request, text: str, now: datetime, given_up: bool) -> None:
+        if given_up:
+            done = pending.cancelled("no", by="key:a", channel="http", now=now, event_id=request().request_id)
+        else:
+            done = answered(pending, text, now=now)
+        self._both(lambda store: store.settle(done, completed(done)))
+
+    @rule(one=requests)
+    def get(self, one: Request) -> None:
+        self._both(lambda store: store.get(one.request_id))
+
+    @rule(filter=FILTERS, after=POSITIONS, limit=LIMITS)
+    def list(self, filter: Filter, after: int, limit: int) -> None:
+        self._both(lambda store: store.list(filter, after=after, limit=limit))
+
+    @rule(stream=STREAMS, after=POSITIONS, limit=LIMITS, open_only=st.booleans())
+    def read(self, stream: str | None, after: int, limit: int, open_only: bool) -> None:
+        self._both(lambda store: store.read(stream, after=after, limit=limit, open_only=open_only))
+
+    @rule(one=requests)
+    def locate(self, one: Request) -> None:
+        self._both(lambda store: store.locate(one.asked_event_id))
+
+    @rule(before=MOMENTS)
+    def prune(self, before: datetime) -> None:
+        self._both(lambda store: store.prune(before, limit=100))
+
+    @rule()
+    def reopen(self) -> None:
+        self._run(self._sqlite.close())
+        self._run(self._sqlite.open())
+
+    @invariant()
+    def holds_the_same_log(self) -> None:
+        self._both(lambda store: store.read(None, after=0, limit=1_000))
+
+    def _both(self, call: Any) -> None:
+        assert self._outcome(call, self._sqlite) == self._outcome(call, self._memory)
+
+    def _outcome(self, call: Any, store: Store) -> Any:
+        try:
+            return _comparable(self._run(call(store)))
+        except NotFound:
+            return NotFound
+
+    def _run(self, coroutine: Any) -> Any:
+        return self._runner.run(coroutine)
+
+
+def _comparable(outcome: Any) -> Any:
+    """Events are compared by what they hold; everything else as it is."""
+    if isinstance(outcome, list):
+        return [vars(event) if isinstance(event, Event) else event for event in outcome]
+    return outcome
+
+
+TestTwins = Twins.TestCase
+TestTwins.settings = settings(
+    max_examples=40, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
