@@ -19,7 +19,7 @@ class Asked(NamedTuple):
     """A question on its way. Sync code takes `wait_for(future)`, async code `await asyncio.wrap_future(future)`.
 
     `stored`: the request, once it is durable. `settled`: the request with its outcome; cancelling it gives the question
-    up. Both raise Unavailable (nothing was asked, the server is not there), ServerStopped, or what was wrong with it.
+    up. Both raise NotReady (nothing was asked), ServerStopped, or what was wrong with it.
     """
 
     stored: Future[Request]

@@ -29,9 +29,9 @@ def serve(host: str, port: int, store: str | None, allow_origins: tuple[str, ...
       SAYSO_API_KEY=secret sayso serve --host 0.0.0.0
       sayso serve --port 8001 --store sqlite:///questions.db
     """
-    from sayso import HumanInputServer
-
     try:
+        from sayso import HumanInputServer
+
         server = HumanInputServer(host, port, store=store, allow_origins=allow_origins, adapters=False)
         server.start(on_listening=lambda: click.echo(f"sayso listens on {server.url}", err=True))
     except SaysoError as error:

@@ -122,6 +122,10 @@ class Unavailable(SaysoError):
     retry = True
 
 
+class NotReady(Unavailable):
+    """The server did not come up, or has stopped; nothing was asked of anyone."""
+
+
 class StoreFailed(Unavailable):
     """The store could not write or read; nothing was acknowledged."""
 

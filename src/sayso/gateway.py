@@ -53,10 +53,15 @@ class Place:
 
 @dataclass(frozen=True)
 class Batch:
-    """What a follower gets: the events since its place, its new place, and whether the server is ending its streams."""
+    """What a follower gets: the events since its place, and its new place.
+
+    `cursor`: what the place is called outside, where that is known without an event. `more`: there are further events
+    already. `ended`: the server ends its streams.
+    """
 
     place: Place
     events: tuple[Event, ...] = ()
+    cursor: str | None = None
     reset: Reset | None = None
     more: bool = False
     ended: bool = False
@@ -199,13 +204,14 @@ class Gateway:
             if execution_id is not None:
                 return Batch(Place(execution_id, 0))
             page = await self._store.list(Filter(status=_OPEN), limit=1)
-            return Batch(Place(None, 0, open_until=page.head) if page.requests else Place(None, page.head))
+            place = Place(None, 0, open_until=page.head) if page.requests else Place(None, page.head)
+            return Batch(place, cursor=page.head_event_id)
         found = await self._store.locate(last_event_id) if is_id(last_event_id) else None
         if found is not None and execution_id in (None, found.execution_id):
-            return Batch(Place(execution_id, found.position))
+            return Batch(Place(execution_id, found.position), cursor=last_event_id)
         page = await self._store.list(Filter(status=_OPEN, execution_id=execution_id), limit=_RESET_REQUESTS)
         reason = Reset("unknown-cursor" if found is None else "foreign-cursor", *_open_at(page))
-        return Batch(Place(execution_id, page.head), reset=reason)
+        return Batch(Place(execution_id, page.head), cursor=page.head_event_id, reset=reason)
 
     async def read(self, place: Place, *, wait: float = 0.0, limit: int = limits.PAGE) -> Batch:
         """The events after `place`, at most `limit`; when there are none yet, waits up to `wait` seconds for some.
@@ -218,7 +224,7 @@ class Gateway:
         topic = self._hub.topic(place.execution_id)
         events: tuple[Event, ...] = ()
         if topic.after != place.position or not wait:
-            events = await self._read(place, limit)
+            events = await self._read(place, limit + 1)
             if not events:
                 topic.looked(place.position)
         while not events and wait and not self._hub.ended:
@@ -226,10 +232,11 @@ class Gateway:
             if news is None:
                 break
             topic, told = news.topic, news.since(place.position)
-            events = (await self._read(place, limit)) if told is None else told[:limit]
+            events = (await self._read(place, limit + 1)) if told is None else told
         if not events:
             return Batch(place, ended=self._hub.ended)
-        return Batch(replace(place, position=events[-1].position), events, more=len(events) == limit)
+        shown = events[:limit]
+        return Batch(replace(place, position=shown[-1].position), shown, more=len(events) > limit)
 
     async def open_events(
         self, execution_id: str | None, *, after: int = 0, limit: int = limits.PAGE

@@ -12,13 +12,12 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from socket import socket
 from types import FrameType, TracebackType
-from typing import Self
+from typing import Self, TypeVar
 from weakref import WeakMethod
 
 from starlette.types import ASGIApp
 
 from sayso import settings
-from sayso.asker import Asker
 from sayso.compose import default_store, install_adapters, store_at
 from sayso.errors import AlreadyStarted, Misconfigured, ServerStopped, StoreFailed
 from sayso.gateway import Gateway
@@ -30,6 +29,7 @@ from sayso.server import app
 from sayso.server.listen import bind, is_loopback
 from sayso.server.serve import serving
 
+_Running = TypeVar("_Running", Runtime, Mounted)
 logger = logging.getLogger(__name__)
 
 
@@ -59,11 +59,9 @@ class HumanInputServer:
         quiet: bool = False,
         adapters: bool = True,
     ) -> None:
-        if api_key == "":
-            raise Misconfigured("api_key is empty; pass a secret, or None for a server that only this machine reaches")
         self.host = host
         self.port = port
-        self._key = api_key or settings.api_key()
+        self._key = settings.api_key() if api_key is None else settings.checked_key(api_key, "api_key")
         self._store = store
         self._allow_origins = tuple(allow_origins)
         self._quiet = quiet
@@ -123,27 +121,28 @@ class HumanInputServer:
 
     def app(self) -> ASGIApp:
         """What `create_app` gives."""
-        mounted = Mounted(self._runtime)
-        self._take_over(mounted, mounted)
+        mounted = self._take_over(lambda: Mounted(self._runtime))
         return app.build(mounted, api_key=self._key, allow_origins=self._allow_origins)
 
     def _begin(self) -> Runtime:
         """Takes questions from here on; they wait for the store."""
-        runtime = self._runtime()
-        self._take_over(runtime, runtime)
+        runtime = self._take_over(self._runtime)
         runtime.start()
         return runtime
 
     def _runtime(self) -> Runtime:
         return Runtime(Gateway(store_at(self._store or default_store(self.port))), self._tell)
 
-    def _take_over(self, running: Runtime | Mounted, asker: Asker) -> None:
+    def _take_over(self, make: Callable[[], _Running]) -> _Running:
+        """From here on, this process asks through what `make` gives."""
         with self._lock:
             if self._running is not None:
                 raise AlreadyStarted("this HumanInputServer runs already; stop() it first, or make another one")
-            self._uninstall = install_adapters(asker) if self._adapters else None
+            running = make()
+            self._uninstall = install_adapters(running) if self._adapters else None
             self._running = running
         _at_exit(WeakMethod(self.stop))
+        return running
 
     def _listen(self, runtime: Runtime) -> None:
         with ExitStack() as on_failure:

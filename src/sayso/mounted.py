@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from sayso.asker import Asked
-from sayso.errors import Misconfigured, Unavailable
+from sayso.errors import Misconfigured, NotReady, Unavailable
 from sayso.gateway import Gateway
 from sayso.model import Question
 from sayso.runtime import Runtime
@@ -53,7 +53,7 @@ class Mounted:
     def _opened(self) -> Runtime:
         with self._lock:
             if self._stopped:
-                raise Unavailable("the server has been stopped")
+                raise NotReady("the server has been stopped")
             if self._runtime is None or self._runtime.ended.done():
                 self._runtime = self._make()
                 self._runtime.start()

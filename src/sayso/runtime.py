@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from sayso import limits
 from sayso.asker import Asked
-from sayso.errors import SaysoError, ServerStopped, Unavailable
+from sayso.errors import NotReady, SaysoError, ServerStopped
 from sayso.gateway import Gateway
 from sayso.model import Question, Request
 
@@ -74,7 +74,7 @@ class Runtime:
         try:
             self._loop.call_soon_threadsafe(self._begin, question, asked)
         except RuntimeError:
-            _fail(asked, Unavailable("the server has stopped"))
+            _fail(asked, NotReady("the server has stopped"))
         return asked
 
     async def call(self, use: Callable[[Gateway], Coroutine[Any, Any, T]]) -> T:
@@ -83,7 +83,7 @@ class Runtime:
             await asyncio.shield(asyncio.wrap_future(self._ready))
         self._ready.result()
         if self.ended.done():
-            raise Unavailable("the server has stopped")
+            raise NotReady("the server has stopped")
         if asyncio.get_running_loop() is self._loop:
             return await use(self._gateway)
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(use(self._gateway), self._loop))
@@ -124,7 +124,7 @@ class Runtime:
 
     def _begin(self, question: Question, asked: Asked) -> None:
         if self._stopping.is_set():
-            _fail(asked, Unavailable("the server has stopped"))
+            _fail(asked, NotReady("the server has stopped"))
             return
         task = self._loop.create_task(self._attend(question, asked))  # _main awaits it
         self._attending.add(task)
@@ -142,7 +142,7 @@ class Runtime:
             async with asyncio.timeout(limits.READY):
                 await asyncio.shield(asyncio.wrap_future(self._ready))
         except Exception as exc:
-            _fail(asked, Unavailable(f"the server was not ready: {exc!r}"))
+            _fail(asked, NotReady(f"the server was not ready: {exc!r}"))
             return
         try:
             request, _ = await self._gateway.ask(question, by=_IN_PROCESS, durable=False)

@@ -76,11 +76,11 @@ class _Weight:
             if isinstance(reference := node.get(name), str):
                 weight += self._referred(reference)
         if weight > _SUBSCHEMAS:
-            raise Invalid(Fault(self._pointer, f"is too much: at most {_SUBSCHEMAS} subschemas, references followed"))
+            raise Invalid(Fault(self._pointer, f"may hold at most {_SUBSCHEMAS} subschemas, references followed"))
         return weight
 
     def _referred(self, reference: str) -> int:
-        """A reference back to where it came from is met once for each level of the value; twice, and levels multiply."""
+        """A reference back to where it came from is met once a level of the value; met twice, levels multiply."""
         if reference not in self._known:
             self._known[reference] = 0
             self._known[reference] = 1 + self.of(self._find(reference))

@@ -14,12 +14,21 @@ def api_key() -> str | None:
     Raises Misconfigured for a file that cannot be read or is empty.
     """
     key, file = os.environ.get("SAYSO_API_KEY"), os.environ.get("SAYSO_API_KEY_FILE")
-    if key or not file:
-        return key or None
+    if key and key.strip():
+        return checked_key(key.strip(), "SAYSO_API_KEY")
+    if not file:
+        return None
     try:
         lines = Path(file).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeError) as exc:
         raise Misconfigured(f"SAYSO_API_KEY_FILE names {file}, which cannot be read") from exc
-    if not lines or not lines[0].strip():
-        raise Misconfigured(f"SAYSO_API_KEY_FILE names {file}, whose first line is empty; put the key there")
-    return lines[0].strip()
+    return checked_key(lines[0].strip() if lines else "", f"SAYSO_API_KEY_FILE names {file}, whose first line")
+
+
+def checked_key(key: str, where: str) -> str:
+    """`key`, if a client can send it in a header. Raises Misconfigured, naming `where` it stands, never the key."""
+    if not key:
+        raise Misconfigured(f"{where} is empty; put a secret there, or leave it out for a server of this machine alone")
+    if not (key.isascii() and key.isprintable() and " " not in key):
+        raise Misconfigured(f"{where} holds a key that no client can send; use ASCII letters, digits and signs only")
+    return key

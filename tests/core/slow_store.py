@@ -22,14 +22,18 @@ async def quiet(is_done: Callable[[], bool] = lambda: False, *, turns: int = 200
 
 
 class HeldStore(MemoryStore):
-    """Tells nobody of its changes while `news` is cleared, and gives no read's result while `reads` is."""
+    """Tells nobody of its changes while `news` is cleared, and keeps what a read found until a test lets it go."""
 
     def __init__(self) -> None:
         super().__init__()
         self.news = asyncio.Event()
         self.news.set()
-        self.reads = asyncio.Event()
-        self.reads.set()
+        self._holding: list[asyncio.Event] = []
+
+    def hold_next_read(self) -> asyncio.Event:
+        """The next read looks at once, and gives what it found when this event is set."""
+        self._holding.append(asyncio.Event())
+        return self._holding[-1]
 
     async def changes(self) -> AsyncIterator[frozenset[str] | None]:
         async for executions in super().changes():
@@ -38,7 +42,8 @@ class HeldStore(MemoryStore):
 
     async def read(self, *stream: Any, **how: Any) -> Sequence[Event]:
         found = await super().read(*stream, **how)
-        await self.reads.wait()
+        if self._holding:
+            await self._holding.pop(0).wait()
         return found
 
 

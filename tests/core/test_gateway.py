@@ -470,6 +470,34 @@ async def test_a_follower_is_woken_although_another_saw_the_event_before_the_new
         assert [event.event_id for event in reading.result().events] == [new.asked_event_id]
 
 
+@pytest.mark.promise("STREAM-1")
+@pytest.mark.parametrize("later", [0, 1])
+async def test_a_slow_follower_misses_nothing_that_a_quick_one_saw_before_the_news_was_read(later: int) -> None:
+    store = HeldStore()
+    async with (gateway := Gateway(store)).running():
+        await ask(gateway)
+        place = (await gateway.read(Place("run-1", 0))).place
+        await quiet()
+        held = store.hold_next_read()
+        slow = asyncio.ensure_future(gateway.read(place, wait=60))
+        await quiet()
+        store.news.clear()
+        new = [await ask(gateway) for _ in range(2)]
+        await events_of(gateway, "run-1")
+        new += [await ask(gateway) for _ in range(later)]
+        held_news = store.hold_next_read()
+
+        store.news.set()
+        await quiet()
+        held.set()
+        await quiet()
+        held_news.set()
+        await quiet()
+
+        assert slow.done()
+        assert [event.event_id for event in slow.result().events] == [one.asked_event_id for one in new]
+
+
 @pytest.mark.promise("STREAM-8")
 async def test_late_news_of_what_a_follower_has_seen_does_not_end_its_wait() -> None:
     store = HeldStore()
@@ -477,13 +505,13 @@ async def test_late_news_of_what_a_follower_has_seen_does_not_end_its_wait() -> 
         store.news.clear()
         await ask(gateway)
         place = (await gateway.read(Place("run-1", 0))).place
-        store.reads.clear()
+        held = store.hold_next_read()
         reading = asyncio.ensure_future(gateway.read(place, wait=60))
         await quiet()
 
         store.news.set()
         await quiet()
-        store.reads.set()
+        held.set()
         await quiet()
 
         assert not reading.done()

@@ -119,26 +119,49 @@ def test_a_catastrophic_pattern_is_harmless() -> None:
 
 
 EXPLODING = """
+import json, sys
 from sayso.errors import Invalid
 from sayso.schema import check_schema, check_value
-defs = {"level0": {"type": "string"}}
+keyword, place, value = sys.argv[1:]
+levels = {"level0": {"type": "string"}}
 for n in range(1, 40):
     ref = {"$ref": f"#/$defs/level{n - 1}"}
-    defs[f"level{n}"] = {"KEYWORD": [ref, ref]}
+    levels[f"level{n}"] = {keyword: [ref, ref]}
+top = {"$ref": "#/$defs/level39"}
+schema = {
+    "root": {"$defs": levels, **top},
+    "a member named definitions": {"$defs": levels, "properties": {"definitions": top, "$defs": top}},
+    "a resource of its own": {"allOf": [{"$id": "http://127.0.0.1/inner", "$defs": levels, **top}]},
+}[place]
 try:
-    schema = {"$defs": defs, "$ref": "#/$defs/level39"}
     check_schema(schema, "/response_schema")
-    check_value(VALUE, schema, "/values")
+    check_value(json.loads(value), schema, "/values")
 except Invalid:
     pass
 """
 
 
-@pytest.mark.parametrize(("keyword", "value"), [("allOf", "'text'"), ("anyOf", "1")])
-def test_a_schema_of_few_words_that_means_many_is_harmless(keyword: str, value: str) -> None:
-    program = EXPLODING.replace("KEYWORD", keyword).replace("VALUE", value)
+@pytest.mark.parametrize(
+    ("keyword", "place", "value"),
+    [
+        ("allOf", "root", '"text"'),
+        ("anyOf", "root", "1"),
+        ("allOf", "a member named definitions", '{"definitions": "text", "$defs": "text"}'),
+        ("allOf", "a resource of its own", '"text"'),
+    ],
+)
+def test_a_schema_of_few_words_that_means_many_is_harmless(keyword: str, place: str, value: str) -> None:
+    subprocess.run([sys.executable, "-c", EXPLODING, keyword, place, value], check=True, timeout=5)
 
-    subprocess.run([sys.executable, "-c", program], check=True, timeout=5)
+
+def test_a_long_chain_of_references_is_taken_or_refused() -> None:
+    links = {f"link{n}": {"$ref": f"#/$defs/link{n - 1}"} for n in range(1, 1_500)}
+    chain = {"$defs": {"link0": {}} | links, "$ref": "#/$defs/link1499"}
+
+    try:
+        check_schema(chain, "/response_schema")
+    except Invalid as refused:
+        assert refused.faults[0].pointer == "/response_schema"
 
 
 def test_faults_are_counted_no_further_than_anyone_reads() -> None:

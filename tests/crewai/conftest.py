@@ -1,4 +1,4 @@
-"""Fixtures of the crewAI tests: a server that asks for real crews, people who answer, and a console nobody may touch."""
+"""A server that asks for real crews, people who answer, and a console that nobody may touch."""
 
 from __future__ import annotations
 
@@ -64,6 +64,14 @@ def console(monkeypatch: pytest.MonkeyPatch) -> Iterator[Console]:
     assert console.refused == 0, "the console was asked"
 
 
+@pytest.fixture(autouse=True)
+def own_context() -> Iterator[None]:
+    """Each test begins as a program does: without the provider that an earlier one left in this thread's context."""
+    human_input._provider.set(None)
+    yield
+    human_input._provider.set(None)
+
+
 @pytest.fixture
 def server(serve: Callable[..., HumanInputServer]) -> Iterator[HumanInputServer]:
     """Asks for every crew of this process; stopped when a test takes far too long, so that no crew waits for ever."""
@@ -96,7 +104,7 @@ def aside() -> Iterator[Callable[..., Future[Any]]]:
         def work() -> None:
             try:
                 future.set_result(function(*args, **kwargs))
-            except BaseException as exc:  # noqa: BLE001 - whoever takes the result gets it
+            except BaseException as exc:  # whoever takes the result gets it
                 future.set_exception(exc)
 
         thread = threading.Thread(target=work, daemon=True)

@@ -1,4 +1,4 @@
-"""A program: runs one crew in several places before sayso is imported, with it, and after a server has asked there and stopped.
+"""A program: runs one crew in several places before sayso is imported, with it, and after a server has asked there.
 
 Every line that is asked for at the console is answered from a pipe. Prints, as JSON, what came out in each phase.
 """
@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 from crewai.core.providers.human_input import SyncHumanInputProvider
+
 from tests.crewai.scripted import ScriptedModel, a_crew
 
 LINES = "shorter\n\n"

@@ -44,7 +44,8 @@ def revise_once(feedback: str = "shorter") -> Decide:
 class Person:
     """Follows while it is entered, in a thread of its own. What it saw is in `asked`, `settled`, `replies`.
 
-    `execution_id` None: follows all executions. `following` is set when the connection stands.
+    `execution_id` None: follows all executions. `following` is set when the connection stands, `ended`
+    when the server has ended it.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Person:
         self.events: list[Message] = []
         self.replies: list[Message] = []
         self.following = threading.Event()
+        self.ended = threading.Event()
         self._url = url
         self._decide = decide
         self._road = {POLL: self._poll, SSE: self._sse, WEBSOCKET: self._websocket}[via]
@@ -107,6 +109,7 @@ class Person:
         except Exception as exc:
             self._error = exc
             self._gone()  # an agent that nobody will answer must not wait for ever
+        self.ended.set()
         with self._news:
             self._news.notify_all()
 

@@ -6,20 +6,21 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from crewai import Agent, Crew, Task
 from crewai.llms.base_llm import BaseLLM
 from pydantic import PrivateAttr
+
+from crewai import Agent, Crew, Task
 
 _FEEDBACK = re.compile(r"User feedback: (.*?)\nInstructions:", re.DOTALL)
 
 
-def draft(round: int, feedback: str) -> str:
-    """What the model writes in a round: `draft 1`, then `draft 2 with: shorter`."""
-    return f"draft {round} with: {feedback}" if feedback else f"draft {round}"
+def draft(number: int, feedback: str) -> str:
+    """What the model writes: `draft 1`, then `draft 2 with: shorter`."""
+    return f"draft {number} with: {feedback}" if feedback else f"draft {number}"
 
 
 class ScriptedModel(BaseLLM):
-    """Writes `write(round, last feedback)`, both read from the messages it is given, as a real model would."""
+    """Writes `write(number of the draft, last feedback)`, both read from the messages it is given, as a real model would."""
 
     _write: Callable[[int, str], str] = PrivateAttr()
     _prompts: list[list[dict[str, Any]]] = PrivateAttr(default_factory=list)

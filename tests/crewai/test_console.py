@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from crewai import Crew
 from crewai.core.providers.human_input import SyncHumanInputProvider, set_provider
 from crewai.hooks import (
     HookAborted,
@@ -25,9 +24,10 @@ from crewai.hooks import (
     unregister_hook,
 )
 
+from crewai import Crew
 from sayso import HumanInputServer, human_input_server
 from sayso.asker import Asked
-from sayso.errors import Misconfigured, PortTaken, StoreFailed, StoreInUse
+from sayso.errors import PortTaken, StoreFailed, StoreInUse
 from sayso.gateway import Gateway
 from sayso.model import Question
 from sayso.runtime import Runtime
@@ -110,24 +110,14 @@ def taken(serve: Serve) -> HumanInputServer:
     return serve(adapters=False)
 
 
-@both_roads
-@pytest.mark.parametrize("fault", [PortTaken, StoreInUse, Misconfigured])
-def test_a_start_that_fails_sends_a_waiting_crew_to_the_console(
-    taken: HumanInputServer,
-    aside: Callable[..., Future[Any]],
-    monkeypatch: pytest.MonkeyPatch,
-    console: Console,
-    tmp_path: Path,
-    kickoff: Kickoff,
-    fault: type[Exception],
-) -> None:
+@pytest.fixture
+def submitted(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Set when a question was asked; no server binds its address before that."""
     submitted = threading.Event()
     bind, submit = human_input_server.bind, Runtime.submit
 
     def bind_once_asked(host: str, port: int) -> Any:
         assert submitted.wait(LONGEST)
-        if fault is Misconfigured:
-            raise Misconfigured("cannot listen")
         return bind(host, port)
 
     def submit_and_tell(runtime: Runtime, question: Question) -> Asked:
@@ -137,16 +127,37 @@ def test_a_start_that_fails_sends_a_waiting_crew_to_the_console(
 
     monkeypatch.setattr(human_input_server, "bind", bind_once_asked)
     monkeypatch.setattr(Runtime, "submit", submit_and_tell)
+    return submitted
+
+
+@both_roads
+@pytest.mark.parametrize("fault", [PortTaken, StoreInUse])
+def test_a_start_that_fails_sends_a_waiting_crew_to_the_console(
+    taken: HumanInputServer,
+    submitted: threading.Event,
+    console: Console,
+    kickoff: Kickoff,
+    *,
+    aside: Callable[..., Future[Any]],
+    fault: type[Exception],
+) -> None:
     console.feed("shorter", "")
-    settings = {
-        PortTaken: {"port": int(taken.url.rpartition(":")[2])},
-        StoreInUse: {"port": 0, "store": f"sqlite:///{tmp_path / '0.db'}"},
-        Misconfigured: {"port": 0},
-    }[fault]
-    late = HumanInputServer(**{"api_key": KEY, "store": ":memory:", "quiet": True} | settings)
+    port = int(taken.url.rpartition(":")[2]) if fault is PortTaken else 0
+    store = taken._store if fault is StoreInUse else ":memory:"
+    late = HumanInputServer(port=port, api_key=KEY, store=store, quiet=True)
+    begun = threading.Event()
+    take_over = late._take_over
+
+    def take_over_and_tell(*args: Any) -> None:
+        take_over(*args)
+        begun.set()
+
+    late._take_over = take_over_and_tell
     starting = aside(late.start)
+    assert begun.wait(LONGEST)  # the crew is not in the race here; it comes when the server is on its way
     assert kickoff(a_crew(ScriptedModel())).raw == REVISED
     assert isinstance(starting.exception(LONGEST), fault)
+    assert submitted.is_set()
     assert console.reads == 2
 
 
@@ -154,10 +165,10 @@ def test_a_start_that_fails_sends_a_waiting_crew_to_the_console(
 def test_a_server_that_stops_while_the_agent_revises_leaves_the_rest_to_the_console(
     server: HumanInputServer, person: Callable[..., Person], console: Console, kickoff: Kickoff
 ) -> None:
-    def write(round: int, feedback: str) -> str:
-        if round == 2:
+    def write(number: int, feedback: str) -> str:
+        if number == 2:
             server.stop()
-        return draft(round, feedback)
+        return draft(number, feedback)
 
     model, reader = ScriptedModel(write), person(revise_once())
     console.feed("kinder", "")
@@ -218,10 +229,10 @@ def test_the_former_server_takes_over_when_the_latest_stops_while_the_agent_revi
 ) -> None:
     latest = serve(adapters=True)
 
-    def write(round: int, feedback: str) -> str:
-        if round == 2:
+    def write(number: int, feedback: str) -> str:
+        if number == 2:
             latest.stop()
-        return draft(round, feedback)
+        return draft(number, feedback)
 
     former_reader = person(revise_once())
     with Person(latest.url, revise_once(), gone=latest.stop):

@@ -10,10 +10,10 @@ from typing import Any
 
 import httpx
 import pytest
-from crewai import Crew
 from crewai.hooks import HookAborted
 from pydantic import BaseModel, field_validator
 
+from crewai import Crew
 from sayso import HumanInputServer, limits
 from sayso.adapters.crewai import Rejected, Stopped, Unanswered
 from sayso.errors import ServerStopped
@@ -43,12 +43,12 @@ class Poem(BaseModel):
 structured = pytest.mark.parametrize("output", ["output_pydantic", "output_json"])
 
 
-def _poem(round: int, feedback: str) -> str:
-    return json.dumps({"title": feedback or "Untitled", "lines": round})
+def _poem(number: int, feedback: str) -> str:
+    return json.dumps({"title": feedback or "Untitled", "lines": number})
 
 
-def _untitled(round: int, feedback: str) -> str:
-    return json.dumps({"lines": round})
+def _untitled(number: int, feedback: str) -> str:
+    return json.dumps({"lines": number})
 
 
 @both_roads
@@ -118,15 +118,9 @@ def test_a_cancelled_request_ends_the_run_as_unanswered(person: People, kickoff:
     assert model.calls == 1
 
 
-@pytest.mark.promise("SETTLE-4")
 @both_roads
 def test_stopping_the_server_ends_a_waiting_run_once(
-    serve: Callable[..., HumanInputServer],
-    server: HumanInputServer,
-    person: People,
-    aside: Callable[..., Future[Any]],
-    kickoff: Kickoff,
-    tmp_path: Any,
+    server: HumanInputServer, person: People, aside: Callable[..., Future[Any]], kickoff: Kickoff
 ) -> None:
     model, reader = ScriptedModel(), person(leave)
     running = aside(kickoff, a_crew(model))
@@ -139,11 +133,23 @@ def test_stopping_the_server_ends_a_waiting_run_once(
     assert model.calls == 1
     assert len(reader.asked) == 1
 
-    reopened = serve(store=f"sqlite:///{tmp_path / '0.db'}")
+
+@pytest.mark.promise("SETTLE-4", "EVENT-3")
+def test_a_question_that_waited_when_the_server_stopped_is_cancelled_in_the_store(
+    serve: Callable[..., HumanInputServer], server: HumanInputServer, person: People, aside: Callable[..., Future[Any]]
+) -> None:
+    reader = person(leave)
+    running = aside(a_crew(ScriptedModel()).kickoff)
+    reader.wait_until(lambda it: len(it.asked) == 1)
+    server.stop()
+    assert isinstance(running.exception(LONGEST), Stopped)
+
+    reopened = serve(store=server._store)
     with Person(reopened.url, leave, execution_id=reader.asked[0]["execution_id"], gone=reopened.stop) as later:
         later.wait_until(lambda it: len(it.settled) == 1)
     assert [one["type"] for one in later.events] == ["human_input_required", "human_input_completed"]
     assert (later.settled[0]["status"], later.settled[0]["reason"]) == ("cancelled", "asker-gone")
+    assert later.settled[0]["human_feedback"] == ""
 
 
 @both_roads
@@ -203,7 +209,7 @@ def test_a_draft_that_lacks_a_field_of_the_output_is_flagged(person: People, out
 def test_a_draft_too_long_to_show_is_cut_visibly_and_taken_whole(person: People, letter: str) -> None:
     whole = letter * (300 * limits.KIB)
     reader = person(in_turn([APPROVE]))
-    result = a_crew(ScriptedModel(lambda round, feedback: whole)).kickoff()
+    result = a_crew(ScriptedModel(lambda number, feedback: whole)).kickoff()
     shown = reader.asked[0]["context"]
     assert limits.CONTEXT - 4 <= len(shown.encode()) <= limits.CONTEXT
     assert shown.endswith(f"[… cut here: {len(whole.encode())} bytes in all]")
@@ -273,7 +279,7 @@ class Even(BaseModel):
 def test_an_edit_that_only_the_outputs_own_validator_refuses_is_asked_for_again(
     person: People, kickoff: Kickoff, output: str
 ) -> None:
-    model = ScriptedModel(lambda round, feedback: json.dumps({"lines": 2}))
+    model = ScriptedModel(lambda number, feedback: json.dumps({"lines": 2}))
     edits = [{"decision": "edit", "edited": {"lines": lines}} for lines in (3, 4)]
     reader = person(in_turn(edits))
     assert kickoff(a_crew(model, **{output: Even})).to_dict() == {"lines": 4}

@@ -3,50 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import io
+import gc
 import os
-import queue
-import re
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import redirect_stderr
+from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
-from crewai import Crew
 
+from crewai import Crew
 from sayso import HumanInputServer
+from sayso.errors import AlreadyStarted
 from tests.conftest import KEY
 from tests.crewai.person import LONGEST
-from tests.crewai.scripted import ScriptedModel, a_crew
+from tests.crewai.scripted import ScriptedModel, a_crew, draft
+from tests.crewai.terminal import Terminal
 
 ROUNDS = range(int(os.environ.get("SAYSO_ROUNDS", "10")))
-_LINK = re.compile(r"http://\S+/answer")
-
-
-class Terminal(io.TextIOBase):
-    """Stands in for stderr; hands the address of each open question to whoever reads."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.links: queue.Queue[str] = queue.Queue()
-
-    def write(self, text: str, /) -> int:
-        for link in _LINK.findall(text):
-            self.links.put(link)
-        return len(text)
-
-    def answer(self, *feedback: str) -> list[str]:
-        """Answers as a person does who reads the lines and runs the command they show; gives the decisions."""
-        decisions = []
-        for words in feedback:
-            link = self.links.get(timeout=LONGEST)
-            headers = {"Authorization": f"Bearer {KEY}"}
-            settled = httpx.post(link, json={"human_feedback": words}, headers=headers, timeout=LONGEST)
-            decisions.append(settled.raise_for_status().json()["answer"]["decision"])
-        return decisions
 
 
 @pytest.fixture
@@ -95,3 +73,45 @@ async def test_a_crew_awaited_right_after_start_async_was_begun_is_answered(
     await asyncio.to_thread(server.stop)
     async with asyncio.timeout(LONGEST):
         await serving
+
+
+def test_the_start_order_works_in_a_process_that_has_not_loaded_the_adapter_yet() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "tests.crewai.fresh_start"],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.rpartition("RESULT ")[2].strip() == "draft 2 with: shorter"
+
+
+def test_a_server_that_comes_up_while_the_agent_is_already_at_work_is_asked(
+    server: HumanInputServer, aside: Callable[..., Future[Any]]
+) -> None:
+    """A thread that was started is not yet a thread that runs: the crew may be further on than the server."""
+    listening = threading.Event()
+
+    def write(number: int, feedback: str) -> str:
+        if not listening.is_set():
+            threading.Thread(target=server.start, args=(listening.set,), daemon=True).start()
+            assert listening.wait(LONGEST)
+        return draft(number, feedback)
+
+    terminal = Terminal()
+    answers = aside(terminal.answer, "shorter", "")
+    with redirect_stderr(terminal):
+        assert a_crew(ScriptedModel(write)).kickoff().raw == "draft 2 with: shorter"
+    assert answers.result(LONGEST) == ["respond", "approve"]
+
+
+def test_starting_a_server_twice_is_refused_and_leaves_nothing_open(
+    server: HumanInputServer, recwarn: pytest.WarningsRecorder
+) -> None:
+    with server:
+        with pytest.raises(AlreadyStarted):
+            server.start()
+        gc.collect()
+    assert [str(one.message) for one in recwarn if one.category is ResourceWarning] == []

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
 
 import httpx
 import pytest
 
 from sayso import HumanInputServer
+from tests.builders import new_id
 from tests.conftest import KEY
 
 
@@ -25,6 +27,26 @@ def door() -> Iterator[HumanInputServer]:
     """A server with the key, shared by the tests that only look who is let in and what is refused."""
     with HumanInputServer(port=0, api_key=KEY, store=":memory:", quiet=True, adapters=False) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def caller(door: HumanInputServer) -> Iterator[httpx.Client]:
+    """Holds the key of `door`."""
+    with httpx.Client(base_url=door.url, headers={"Authorization": f"Bearer {KEY}"}, timeout=60) as caller:
+        yield caller
+
+
+@pytest.fixture
+def ask_door(caller: httpx.Client) -> Callable[..., dict[str, Any]]:
+    """Asks `door` in an execution of its own, and gives the stored request."""
+
+    def post(**members: Any) -> dict[str, Any]:
+        response = caller.post("/requests", json={"execution_id": new_id(), "prompt": "Ship it?"} | members)
+        assert response.status_code == 201, response.text
+        stored: dict[str, Any] = response.json()
+        return stored
+
+    return post
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from sayso import HumanInputServer, limits
+from tests.builders import new_id
 from tests.conftest import KEY
 
 Ask = Callable[..., dict[str, Any]]
@@ -108,13 +109,13 @@ async def test_the_same_question_from_many_at_once_is_stored_once(api: httpx.Asy
     ids=lambda other: next(iter(other)),
 )
 def test_the_id_of_another_question_gets_409_and_shows_nothing_of_it(
-    client: httpx.Client, ask: Ask, other: dict[str, Any]
+    caller: httpx.Client, ask_door: Ask, other: dict[str, Any]
 ) -> None:
-    stored = ask(request_id="order-42", prompt=_CANARY, title=_CANARY, metadata={"secret": _CANARY})
-    question = {"request_id": "order-42", "execution_id": "run-1", "prompt": _CANARY} | other
-    problem = _problem(client.post("/requests", json=question), 409, "request-mismatch")
+    stored = ask_door(request_id=new_id(), prompt=_CANARY, title=_CANARY, metadata={"secret": _CANARY})
+    question = {name: stored[name] for name in ("request_id", "execution_id", "prompt")} | other
+    problem = _problem(caller.post("/requests", json=question), 409, "request-mismatch")
     assert set(problem) == {"type", "title", "status", "detail"}
-    assert client.get("/requests/order-42").json() == stored
+    assert caller.get(f"/requests/{stored['request_id']}").json() == stored
 
 
 def test_a_list_holds_what_was_asked_for_and_goes_on_page_by_page(client: httpx.Client, ask: Ask) -> None:
@@ -166,10 +167,10 @@ def test_an_answer_settles_the_request_and_is_what_everybody_then_sees(client: h
 
 @pytest.mark.promise("ANSWER-5")
 @pytest.mark.parametrize("form", [None, "application/x-www-form-urlencoded", "text/plain", "multipart/form-data"])
-def test_a_body_is_json_whatever_its_content_type_says(client: httpx.Client, ask: Ask, form: str | None) -> None:
+def test_a_body_is_json_whatever_its_content_type_says(caller: httpx.Client, ask_door: Ask, form: str | None) -> None:
     headers = {"Content-Type": form} if form else {}
     body = b'{"human_feedback": "yes & no = +1"}'
-    response = client.post(f"/requests/{ask()['request_id']}/answer", content=body, headers=headers)
+    response = caller.post(f"/requests/{ask_door()['request_id']}/answer", content=body, headers=headers)
     assert (response.status_code, response.json()["answer"]["text"]) == (200, "yes & no = +1")
 
 
@@ -218,11 +219,11 @@ def test_an_answer_after_any_end_comes_too_late(client: httpx.Client, ask: Ask) 
 
 
 @pytest.mark.promise("SETTLE-2")
-def test_cancelling_settles_a_request_with_a_reason(client: httpx.Client, ask: Ask) -> None:
-    plain, reasoned = ask()["request_id"], ask()["request_id"]
-    settled = client.post(f"/requests/{plain}/cancel").json()
+def test_cancelling_settles_a_request_with_a_reason(caller: httpx.Client, ask_door: Ask) -> None:
+    plain, reasoned = ask_door()["request_id"], ask_door()["request_id"]
+    settled = caller.post(f"/requests/{plain}/cancel").json()
     assert (settled["status"], settled["reason"], settled["answer"]) == ("cancelled", "cancelled", None)
-    settled = client.post(f"/requests/{reasoned}/cancel", json={"reason": "not needed"}).json()
+    settled = caller.post(f"/requests/{reasoned}/cancel", json={"reason": "not needed"}).json()
     assert (settled["status"], settled["reason"], settled["settled_by"]) == ("cancelled", "not needed", "key:default")
 
 
@@ -238,10 +239,10 @@ def test_cancelling_settles_a_request_with_a_reason(client: httpx.Client, ask: A
     ids=["reject", "approve", "default", "cancel"],
 )
 def test_a_deadline_ends_a_request_as_it_says(
-    client: httpx.Client, ask: Ask, members: dict[str, Any], status: str, decision: str | None
+    caller: httpx.Client, ask_door: Ask, members: dict[str, Any], status: str, decision: str | None
 ) -> None:
-    id = ask(timeout=0.01, **members)["request_id"]
-    settled = client.get(f"/requests/{id}?wait=10").json()
+    id = ask_door(timeout=0.01, **members)["request_id"]
+    settled = caller.get(f"/requests/{id}?wait=10").json()
     assert (settled["status"], settled["settled_by"]) == (status, "system:deadline")
     assert (settled["answer"] or {}).get("decision") == decision
 
@@ -266,23 +267,24 @@ async def test_a_look_is_held_until_the_request_is_settled(
 
 
 @pytest.mark.promise("SETTLE-1")
-def test_a_look_gives_the_open_request_at_once_or_after_its_wait(client: httpx.Client, ask: Ask) -> None:
-    asked = ask()
+def test_a_look_gives_the_open_request_at_once_or_after_its_wait(caller: httpx.Client, ask_door: Ask) -> None:
+    asked = ask_door()
     for query in ("", "?wait=0", "?wait=0.05"):
-        assert client.get(f"/requests/{asked['request_id']}{query}").json() == asked
+        assert caller.get(f"/requests/{asked['request_id']}{query}").json() == asked
 
 
 @pytest.mark.promise("ANSWER-6")
 @pytest.mark.parametrize(
     "member", ["by", "channel", "settled_by", "status", "settled_at", "request_id", "execution_id", "type"]
 )
-def test_an_answer_cannot_say_by_whom_or_how_it_came(client: httpx.Client, ask: Ask, member: str) -> None:
-    id = ask()["request_id"]
-    _problem(client.post(f"/requests/{id}/answer", json={"human_feedback": "yes", member: _CANARY}), 422)
-    assert client.get(f"/requests/{id}").json()["status"] == "pending"
-    settled = client.post(f"/requests/{id}/answer", json={"human_feedback": "yes"}).json()
+def test_an_answer_cannot_say_by_whom_or_how_it_came(caller: httpx.Client, ask_door: Ask, member: str) -> None:
+    asked = ask_door()
+    id = asked["request_id"]
+    _problem(caller.post(f"/requests/{id}/answer", json={"human_feedback": "yes", member: _CANARY}), 422)
+    assert caller.get(f"/requests/{id}").json()["status"] == "pending"
+    settled = caller.post(f"/requests/{id}/answer", json={"human_feedback": "yes"}).json()
     assert (settled["settled_by"], settled["settled_channel"]) == ("key:default", "http")
-    completed = client.get("/poll/human-input/run-1").json()["events"][-1]
+    completed = caller.get(f"/poll/human-input/{asked['execution_id']}").json()["events"][-1]
     assert (completed["by"], completed["channel"]) == ("key:default", "http")
 
 
@@ -296,11 +298,11 @@ def test_without_a_key_everyone_is_anonymous(serve: Callable[..., HumanInputServ
 
 @pytest.mark.promise("ANSWER-7")
 @pytest.mark.parametrize("id", ["unknown", "x" * 129, "a%20b", "%00", "..%2e", "%ED%A0%80"])
-def test_an_unknown_request_gets_404(client: httpx.Client, id: str) -> None:
-    _problem(client.get(f"/requests/{id}"), 404)
-    _problem(client.get(f"/requests/{id}?wait=30"), 404)
-    _problem(client.post(f"/requests/{id}/answer", json={"human_feedback": _CANARY}), 404)
-    _problem(client.post(f"/requests/{id}/cancel"), 404)
+def test_an_unknown_request_gets_404(caller: httpx.Client, id: str) -> None:
+    _problem(caller.get(f"/requests/{id}"), 404)
+    _problem(caller.get(f"/requests/{id}?wait=30"), 404)
+    _problem(caller.post(f"/requests/{id}/answer", json={"human_feedback": _CANARY}), 404)
+    _problem(caller.post(f"/requests/{id}/cancel"), 404)
 
 
 def _deep(levels: int) -> str:
@@ -383,7 +385,7 @@ def test_a_bad_question_is_refused_with_a_pointer_and_without_a_copy(door: Human
     body, pointer = _BAD_QUESTIONS[name]
     with httpx.Client(base_url=door.url, headers={"Authorization": f"Bearer {KEY}"}) as client:
         assert _pointers(client.post("/requests", content=body)) == [pointer]
-        assert client.get("/requests").json()["requests"] == []
+        assert client.get("/requests?execution_id=run-1").json()["requests"] == []
 
 
 @pytest.mark.promise("ASK-4")
@@ -426,12 +428,12 @@ _BAD_ANSWERS: dict[str, tuple[str | bytes, str]] = {
 
 @pytest.mark.promise("ANSWER-4")
 @pytest.mark.parametrize("name", _BAD_ANSWERS)
-def test_a_bad_answer_is_refused_and_the_request_stays_open(client: httpx.Client, ask: Ask, name: str) -> None:
+def test_a_bad_answer_is_refused_and_the_request_stays_open(caller: httpx.Client, ask_door: Ask, name: str) -> None:
     body, pointer = _BAD_ANSWERS[name]
-    asked = ask()
-    assert _pointers(client.post(f"/requests/{asked['request_id']}/answer", content=body)) == [pointer]
-    assert client.get(f"/requests/{asked['request_id']}").json() == asked
-    assert len(client.get("/poll/human-input/run-1").json()["events"]) == 1
+    asked = ask_door()
+    assert _pointers(caller.post(f"/requests/{asked['request_id']}/answer", content=body)) == [pointer]
+    assert caller.get(f"/requests/{asked['request_id']}").json() == asked
+    assert len(caller.get(f"/poll/human-input/{asked['execution_id']}").json()["events"]) == 1
 
 
 @pytest.mark.promise("ANSWER-4", "ANSWER-5")
@@ -465,11 +467,11 @@ def test_a_bad_answer_is_refused_and_the_request_stays_open(client: httpx.Client
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_an_answer_that_the_kind_or_the_schema_does_not_take_is_refused(
-    client: httpx.Client, ask: Ask, members: dict[str, Any], answer: dict[str, Any], pointer: str
+    caller: httpx.Client, ask_door: Ask, members: dict[str, Any], answer: dict[str, Any], pointer: str
 ) -> None:
-    asked = ask(**members)
-    assert _pointers(client.post(f"/requests/{asked['request_id']}/answer", json=answer)) == [pointer]
-    assert client.get(f"/requests/{asked['request_id']}").json() == asked
+    asked = ask_door(**members)
+    assert _pointers(caller.post(f"/requests/{asked['request_id']}/answer", json=answer)) == [pointer]
+    assert caller.get(f"/requests/{asked['request_id']}").json() == asked
 
 
 @pytest.mark.promise("ANSWER-4")
@@ -484,11 +486,11 @@ def test_an_answer_that_the_kind_or_the_schema_does_not_take_is_refused(
     ids=["type", "unknown", "malformed", "too-long"],
 )
 def test_a_bad_cancellation_is_refused_and_the_request_stays_open(
-    client: httpx.Client, ask: Ask, body: str, pointer: str
+    caller: httpx.Client, ask_door: Ask, body: str, pointer: str
 ) -> None:
-    id = ask()["request_id"]
-    assert _pointers(client.post(f"/requests/{id}/cancel", content=body)) == [pointer]
-    assert client.get(f"/requests/{id}").json()["status"] == "pending"
+    id = ask_door()["request_id"]
+    assert _pointers(caller.post(f"/requests/{id}/cancel", content=body)) == [pointer]
+    assert caller.get(f"/requests/{id}").json()["status"] == "pending"
 
 
 @pytest.mark.parametrize(
@@ -538,7 +540,7 @@ def test_a_body_that_turns_out_too_large_gets_413(door: HumanInputServer, path: 
 
     with httpx.Client(base_url=door.url, headers={"Authorization": f"Bearer {KEY}"}) as client:
         _problem(client.post(path, content=parts()), 413)
-        assert client.get("/requests").json()["requests"] == []
+        assert client.get("/requests?execution_id=run-1").json()["requests"] == []
 
 
 @pytest.mark.promise("DOOR-5")

@@ -175,7 +175,7 @@ async def test_listing_and_then_following_from_its_cursor_misses_nothing(
 
 
 @pytest.mark.promise("STREAM-3")
-@pytest.mark.parametrize("cursor", ["made-up", "01890a5d-ac96-774b-bcce-b302099a8057", "nonsense of no form %00"])
+@pytest.mark.parametrize("cursor", ["01890a5d-ac96-774b-bcce-b302099a8057", "of no form %00"])
 @pytest.mark.parametrize("everything", [False, True], ids=["one-execution", "all-executions"])
 async def test_an_unknown_cursor_gets_a_reset_with_what_is_open_and_goes_on(
     follower: Follower, api: httpx.AsyncClient, cursor: str, everything: bool

@@ -124,11 +124,11 @@ _NOT_UNDERSTOOD: dict[str, tuple[str | bytes, str]] = {
 @pytest.mark.promise("STREAM-7")
 @pytest.mark.parametrize("name", _NOT_UNDERSTOOD)
 async def test_a_message_that_is_not_understood_gets_an_error_and_the_socket_stays(
-    server: HumanInputServer, ask: Ask, name: str
+    door: HumanInputServer, ask_door: Ask, name: str
 ) -> None:
     message, code = _NOT_UNDERSTOOD[name]
-    asked = ask()
-    async with _connect(server) as socket:
+    asked = ask_door()
+    async with _connect(door) as socket:
         await socket.send(message)
         error = await _next(socket, "error")
         assert set(error) == {"type", "request_id", "answer_id", "problem"}

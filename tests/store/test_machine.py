@@ -23,15 +23,15 @@ from tests.builders import NOW, answered, asked, completed, request
 EXECUTIONS = st.sampled_from(["run-1", "run-2", "run-3"])
 STREAMS = st.none() | EXECUTIONS
 MOMENTS = st.integers(0, 5).map(lambda days: NOW + timedelta(days=days))
-POSITIONS = st.integers(0, 40)
+POSITIONS = st.just(0) | st.integers(0, 40)
 LIMITS = st.integers(1, 5)
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 FILTERS = st.builds(
     Filter,
-    status=st.none() | st.frozensets(st.sampled_from(STATUSES)),
-    execution_id=STREAMS,
-    durable=st.none() | st.booleans(),
-    due_before=st.none() | MOMENTS,
+    status=st.sampled_from([None, None, frozenset({"pending"}), frozenset(STATUSES[1:]), frozenset()]),
+    execution_id=st.none() | STREAMS,
+    durable=st.sampled_from([None, None, None, True, False]),
+    due_before=st.none() | st.none() | MOMENTS,
 )
 
 
@@ -77,6 +77,12 @@ class Twins(RuleBasedStateMachine):
         else:
             done = answered(pending, text, now=now)
         self._both(lambda store: store.settle(done, completed(done)))
+
+    @rule(execution=EXECUTIONS, now=MOMENTS)
+    def settle_everything(self, execution: str, now: datetime) -> None:
+        page = self._run(self._memory.list(Filter(execution_id=execution, status=frozenset({"pending"})), limit=100))
+        for pending in page.requests:
+            self.settle(pending, "yes", now, given_up=False)
 
     @rule(one=requests)
     def get(self, one: Request) -> None:
@@ -129,5 +135,5 @@ def _comparable(outcome: Any) -> Any:
 
 TestTwins = Twins.TestCase
 TestTwins.settings = settings(
-    max_examples=40, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=50, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )

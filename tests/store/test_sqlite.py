@@ -345,6 +345,31 @@ async def test_a_full_disk_acknowledges_nothing_and_harms_nothing(store: SQLiteS
     assert [event.seq for event in await store.read("run-1", after=0, limit=9)] == [1, 2]
 
 
+@pytest.mark.promise("ASK-1", "ANSWER-1")
+async def test_a_broken_file_acknowledges_and_stores_nothing_of_a_batch(store: SQLiteStore) -> None:
+    pending, _ = await put(store)
+    before = await contents(store)
+    with shell(store.path) as db:
+        db.execute("CREATE TRIGGER broken BEFORE UPDATE ON requests BEGIN INSERT INTO nowhere VALUES (1); END")
+
+    with writes_held_back(store.path):
+        batch = [
+            asyncio.ensure_future(put(store)),
+            asyncio.ensure_future(settle(store, pending)),
+            asyncio.ensure_future(put(store)),
+        ]
+        await asyncio.sleep(0)
+    outcomes = await asyncio.gather(*batch, return_exceptions=True)
+
+    refused = {type(one) for one in outcomes}
+    stored = [one.request.request_id for one in outcomes if isinstance(one, Put)]
+    _, requests = await contents(store)
+    assert StoreFailed in refused
+    assert {one.request_id for one in requests} == {pending.request_id, *stored}
+    assert len((await contents(store))[0]) == len(before[0]) + len(stored)
+    assert (await put(store)).created
+
+
 async def test_one_refused_job_leaves_the_others_of_its_batch_whole(store: SQLiteStore) -> None:
     stray = answered(request())
     with writes_held_back(store.path):

@@ -23,13 +23,15 @@ def routes(access: Access) -> list[BaseRoute]:
 
 
 async def _page(gateway: Gateway, execution_id: str | None, cursor: str | None, wait: float) -> bytes:
-    batch = await gateway.start(execution_id, cursor)
-    if batch.reset:
-        return await _fresh_page(gateway, execution_id, batch)
-    batch = await gateway.read(batch.place)
+    start = await gateway.start(execution_id, cursor)
+    if start.reset:
+        return await _fresh_page(gateway, execution_id, start)
+    batch = await gateway.read(start.place)
+    if start.place.open_until and batch.events and not batch.more:
+        return events_page(batch.events, cursor=start.cursor, more=False, reset=None)
     if not batch.events and wait:
         batch = await gateway.read(batch.place, wait=wait)
-    last = batch.events[-1].event_id if batch.events else cursor
+    last = batch.events[-1].event_id if batch.events else start.cursor
     return events_page(batch.events, cursor=last, more=batch.more, reset=None)
 
 

@@ -70,7 +70,8 @@ class Problem(Struct):
 
 def routes() -> list[BaseRoute]:
     async def openapi(request: HTTPRequest) -> Response:
-        return Response(encode(document() | {"servers": [{"url": request.scope.get("root_path") or "/"}]}))
+        body = encode(document() | {"servers": [{"url": request.scope.get("root_path") or "/"}]})
+        return Response(body, media_type="application/json")
 
     return [Route("/openapi.json", openapi)]
 

@@ -23,8 +23,7 @@ _LAST_POSITION: Final = 2**63 - 1
 def routes(access: Access) -> list[BaseRoute]:
     endpoints = _Requests(access)
     return [
-        Route("/requests", endpoints.ask, methods=["POST"]),
-        Route("/requests", endpoints.list, methods=["GET"]),
+        Route("/requests", endpoints.ask_or_list, methods=["GET", "POST"]),
         Route("/requests/{request_id}", endpoints.look, methods=["GET"]),
         Route("/requests/{request_id}/answer", endpoints.answer, methods=["POST"]),
         Route("/requests/{request_id}/cancel", endpoints.cancel, methods=["POST"]),
@@ -34,6 +33,10 @@ def routes(access: Access) -> list[BaseRoute]:
 class _Requests:
     def __init__(self, access: Access) -> None:
         self._access = access
+
+    async def ask_or_list(self, request: Request) -> Response:
+        """One route for both, so that a refused method is told all that there are."""
+        return await (self.ask(request) if request.method == "POST" else self.list(request))
 
     async def ask(self, request: Request) -> Response:
         question = decode_question(await intake.body(request))

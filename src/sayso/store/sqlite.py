@@ -155,7 +155,7 @@ class SQLiteStore:
         except OSError as exc:
             raise StoreFailed(f"cannot use {self.path}: {exc.strerror}; choose another file with store=") from exc
         try:
-            with _failures(), ExitStack() as on_failure:
+            with _failures(f"{self.path} cannot be used"), ExitStack() as on_failure:
                 self.path.touch(mode=0o600)  # before SQLite makes it for all to read
                 db = on_failure.enter_context(closing(_connect(self.path)))
                 _migrate(db, self.path)
@@ -303,11 +303,11 @@ def _migrate(db: sqlite3.Connection, path: Path) -> None:
 
 
 @contextmanager
-def _failures() -> Iterator[None]:
+def _failures(what: str = "the store could not be used") -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as exc:
-        raise StoreFailed(f"the store could not be used: {exc}") from exc
+        raise StoreFailed(f"{what}: {exc}") from exc
 
 
 def _append(db: sqlite3.Connection, fact: Fact) -> int:

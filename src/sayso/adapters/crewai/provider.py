@@ -13,7 +13,7 @@ from sayso.adapters.crewai.endings import ended_by
 from sayso.adapters.crewai.events import mirror_asked, mirror_settled
 from sayso.adapters.crewai.review import Review
 from sayso.asker import Asker, wait_for
-from sayso.errors import SaysoError, Unavailable
+from sayso.errors import NotReady, SaysoError
 from sayso.model import Question, Request
 
 
@@ -34,7 +34,7 @@ class SaysoProvider(SyncHumanInputProvider):
                 if not review.take(outcome):
                     return review.draft
                 review.redrafted(context._invoke_loop(), outcome)
-        except Unavailable:
+        except NotReady:
             return super().handle_feedback(review.draft, context)
         except SaysoError as error:
             raise ended_by(error) from error
@@ -50,7 +50,7 @@ class SaysoProvider(SyncHumanInputProvider):
                 if not review.take(outcome):
                     return review.draft
                 review.redrafted(await context._ainvoke_loop(), outcome)
-        except Unavailable:
+        except NotReady:
             return await super().handle_feedback_async(review.draft, context)
         except SaysoError as error:
             raise ended_by(error) from error
