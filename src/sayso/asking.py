@@ -93,9 +93,8 @@ def as_request(
     return request
 
 
-def default_answer(request: Request) -> Answer | None:
+def default_answer(request: Request, answer_id: str) -> Answer | None:
     """What the request's `on_timeout` says instead of a person; None where it says: cancel."""
-    answer_id = f"deadline:{request.request_id}"[:128]
     if request.on_timeout == "cancel":
         return None
     if request.on_timeout == "default":

@@ -146,7 +146,8 @@ class Gateway:
 
     async def expire(self, request: Request) -> Request:
         """The request after its deadline, with what its `on_timeout` chose; an answer that came first stays."""
-        settled = request.expired(default_answer(request), now=self._clock.now(), event_id=self._clock.new_id())
+        answer = default_answer(request, self._clock.new_id())
+        settled = request.expired(answer, now=self._clock.now(), event_id=self._clock.new_id())
         try:
             return await self._settle(settled, None)
         except AlreadySettled as exc:
@@ -281,11 +282,12 @@ class Gateway:
         topic = self._hub.followed(stream)
         if topic is None:
             return
-        if topic.after is None:
+        after = topic.after  # a slower follower may come and lower it while the store is read
+        events = None if after is None else await self._store.read(stream, after=after, limit=limits.PAGE)
+        if events is None or len(events) == limits.PAGE:
             self._hub.tell(stream)
-            return
-        events = await self._store.read(stream, after=topic.after, limit=limits.PAGE)
-        self._hub.tell(stream, tuple(events) if len(events) < limits.PAGE else None)
+        else:
+            self._hub.tell(stream, tuple(events), after=after)
 
 
 def _first_answer(request: Request, answer_id: str | None) -> Request:

@@ -83,15 +83,15 @@ class Hub:
         """The topic of `stream` if somebody may be waiting for it."""
         return self._topics.get(stream)
 
-    def tell(self, stream: Stream, events: tuple[Event, ...] | None = None) -> None:
-        """Wakes the followers of `stream`: with `events`, all after the topic's position, or to read the store."""
+    def tell(self, stream: Stream, events: tuple[Event, ...] | None = None, *, after: int | None = None) -> None:
+        """Wakes the followers of `stream`: with `events`, all that are after `after`, or to read the store."""
         topic = self._topics.get(stream)
         if topic is None or self.ended:
             return
-        successor = Topic(events[-1].position if events else topic.after if events is not None else None)
+        successor = Topic(events[-1].position if events else after)
         self._topics[stream] = successor
         self._kept.append(successor)
-        topic.tell(News(topic.after, events, successor))
+        topic.tell(News(after, events, successor))
 
     def tell_all(self) -> None:
         """Wakes everyone to read the store."""

@@ -10,7 +10,6 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
-from socket import socket
 from types import FrameType, TracebackType
 from typing import Self, TypeVar
 from weakref import WeakMethod
@@ -87,7 +86,7 @@ class HumanInputServer:
             self._listen(runtime)
             on_listening()
             runtime.ended.result()
-        self.stop()
+        self._give_up(runtime)
 
     async def start_async(self) -> None:
         """Starts, and returns when the server has stopped; does not block this loop. Cancelling it stops the server."""
@@ -97,7 +96,7 @@ class HumanInputServer:
                 await asyncio.to_thread(self._listen, runtime)
             await asyncio.shield(asyncio.wrap_future(runtime.ended))
         finally:
-            await asyncio.shield(asyncio.to_thread(self.stop))
+            await asyncio.shield(asyncio.to_thread(self._give_up, runtime))
 
     def stop(self) -> None:
         """Stops in order: streams end, waiting agents get ServerStopped, the store closes. Idempotent; any thread."""
@@ -146,9 +145,10 @@ class HumanInputServer:
 
     def _listen(self, runtime: Runtime) -> None:
         with ExitStack() as on_failure:
-            on_failure.callback(self.stop)
+            on_failure.callback(self._give_up, runtime)
             try:
-                sockets = self._bind()
+                self._check_key()
+                sockets = bind(self.host, self.port)
                 for listener in sockets:
                     on_failure.callback(listener.close)
                 served = app.build(runtime, api_key=self._key, allow_origins=self._allow_origins)
@@ -158,21 +158,28 @@ class HumanInputServer:
                     async with serving(served, sockets):
                         yield
 
+                with self._lock:
+                    if self._running is runtime:
+                        self._bound_port = sockets[0].getsockname()[1]
                 runtime.open(service)
             except (Misconfigured, StoreFailed) as exc:
                 logger.error("the server did not start: %s", exc)
                 raise
             on_failure.pop_all()
 
-    def _bind(self) -> list[socket]:
+    def _give_up(self, runtime: Runtime) -> None:
+        """Ends this run; the server may have been stopped, and started again, in the meantime."""
+        if self._running is runtime:
+            self.stop()
+        else:
+            runtime.stop()
+
+    def _check_key(self) -> None:
         if self._key is None and not is_loopback(self.host):
             raise Misconfigured(
                 f"host {self.host!r} can be reached from other machines, so a key is needed: pass api_key=…, "
                 "or set SAYSO_API_KEY"
             )
-        sockets = bind(self.host, self.port)
-        self._bound_port = sockets[0].getsockname()[1]
-        return sockets
 
     def _tell(self, request: Request) -> None:
         if self._quiet or sys.stderr is None:

@@ -54,7 +54,7 @@ class Mounted:
         with self._lock:
             if self._stopped:
                 raise NotReady("the server has been stopped")
-            if self._runtime is None or self._runtime.ended.done():
+            if self._runtime is None or self._runtime.is_over:
                 self._runtime = self._make()
                 self._runtime.start()
                 self._runtime.begin_open(_nothing)

@@ -45,6 +45,11 @@ class Runtime:
         self.ended: Future[None] = Future()
         """Done when everything has stopped; carries the error when that was not asked for."""
 
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended, or can no longer begin."""
+        return self.ended.done() or (self._ready.done() and self._ready.exception() is not None)
+
     def start(self) -> None:
         """Starts the thread; nothing is opened yet."""
         self._thread.start()
@@ -146,7 +151,9 @@ class Runtime:
             return
         try:
             request, _ = await self._gateway.ask(question, by=_IN_PROCESS, durable=False)
-        except SaysoError as exc:
+        except Exception as exc:
+            if not isinstance(exc, SaysoError):
+                logger.exception("a question could not be asked")
             _fail(asked, exc)
             return
         _resolve(asked.stored, request)

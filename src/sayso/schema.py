@@ -25,7 +25,10 @@ _FAULTS = 50
 
 def check_schema(schema: dict[str, Any], pointer: str) -> None:
     """Raises Invalid, pointing into `pointer`, unless `schema` is a JSON Schema 2020-12 that stands alone."""
-    _Weight(schema, pointer).of(schema)
+    try:
+        _Weight(schema, pointer).of(schema)
+    except RecursionError as exc:
+        raise Invalid(Fault(pointer, "refers from place to place too often")) from exc
     _validator(msgspec.json.encode(schema, order="deterministic"), pointer)
 
 
@@ -71,7 +74,12 @@ class _Weight:
             return sum(self.of(child) for child in node)
         if not isinstance(node, dict):
             return 0
-        weight = 1 + sum(self.of(child) for name, child in node.items() if name not in {"$defs", "definitions"})
+        if (
+            any(isinstance(node.get(name), str) for name in ("$id", "$anchor", "$dynamicAnchor"))
+            and node is not self._root
+        ):
+            raise Invalid(Fault(self._pointer, "may name only its whole ($id); refer to parts as #/$defs/name"))
+        weight = 1 + sum(self.of(child) for child in node.values())
         for name in ("$ref", "$dynamicRef", "$recursiveRef"):
             if isinstance(reference := node.get(name), str):
                 weight += self._referred(reference)

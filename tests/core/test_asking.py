@@ -326,7 +326,7 @@ def test_a_deadline_that_has_no_time_in_utc_is_refused(deadline: str) -> None:
     ],
 )
 def test_the_default_answer_is_what_on_timeout_says(members: dict[str, Any], expected: tuple[str, str | None]) -> None:
-    answer = default_answer(request(**members))
+    answer = default_answer(request(**members), "a1")
 
     assert answer is not None
     assert (answer.decision, answer.text) == expected
@@ -334,7 +334,7 @@ def test_the_default_answer_is_what_on_timeout_says(members: dict[str, Any], exp
 
 @pytest.mark.promise("SETTLE-3")
 def test_cancelling_at_the_deadline_is_no_answer() -> None:
-    assert default_answer(request()) is None
+    assert default_answer(request(), "a1") is None
 
 
 # the digests

@@ -35,7 +35,7 @@ def take(step: tuple[str, str], one: Request, number: int) -> Request:
         return one.answered(answer, by="key:a", channel="http", **how)
     if name == "cancel":
         return one.cancelled(text, by="key:a", channel="http", **how)
-    return one.expired(default_answer(one), **how)
+    return one.expired(default_answer(one, "a1"), **how)
 
 
 @given(KINDS, STEPS)

@@ -20,7 +20,7 @@ def draft(number: int, feedback: str) -> str:
 
 
 class ScriptedModel(BaseLLM):
-    """Writes `write(number of the draft, last feedback)`, both read from the messages it is given, as a real model would."""
+    """Writes `write(number of the draft, last feedback)`; reads both from the messages, as a real model would."""
 
     _write: Callable[[int, str], str] = PrivateAttr()
     _prompts: list[list[dict[str, Any]]] = PrivateAttr(default_factory=list)

@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 import pytest
 
-from sayso import HumanInputServer, limits
+from sayso import HumanInputServer, human_input_server, limits
 from sayso.asker import Asked, wait_for
 from sayso.errors import (
     AlreadyStarted,
@@ -38,6 +38,12 @@ _RIGHT = {"Authorization": f"Bearer {KEY}"}
 def _made(**settings: Any) -> HumanInputServer:
     """A server that is not started."""
     return HumanInputServer(**{"port": 0, "api_key": KEY, "quiet": True, "adapters": False} | settings)
+
+
+def _start(server: HumanInputServer) -> None:
+    """Starts it; were it to start, it is stopped again."""
+    with server:
+        pass
 
 
 def _submit(server: HumanInputServer, **members: Any) -> Asked:
@@ -136,17 +142,32 @@ async def test_cancelling_start_async_stops_the_server() -> None:
     assert isinstance(asked.settled.exception(0), ServerStopped)
 
 
-async def test_cancelling_start_async_before_it_listens_leaves_nothing_behind() -> None:
+async def test_a_start_that_was_cancelled_while_it_binds_does_not_disturb_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    binding, go, bind = threading.Event(), threading.Event(), human_input_server.bind
+
+    def held(host: str, port: int) -> list[socket.socket]:
+        if not binding.is_set():
+            binding.set()
+            assert go.wait(10)
+        return bind(host, port)
+
+    monkeypatch.setattr(human_input_server, "bind", held)
     server = _made()
-    serving = asyncio.create_task(server.start_async())
-    async with asyncio.timeout(10):
-        while server._running is None:
-            await asyncio.wait([serving], timeout=0)
-        serving.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await serving
-    with server:
-        assert _healthy(server)
+    cancelled = asyncio.create_task(server.start_async())
+    assert await asyncio.to_thread(binding.wait, 10)
+    cancelled.cancel()
+    await asyncio.wait([cancelled], timeout=0.2)  # it may end at once, or when what it began has ended
+    if not cancelled.done():
+        go.set()
+        await asyncio.wait([cancelled])
+    await asyncio.to_thread(server.__enter__)
+    go.set()
+    await asyncio.get_running_loop().shutdown_default_executor()  # what was cancelled has ended in its thread too
+    assert cancelled.cancelled()
+    assert _healthy(server)
+    server.stop()
 
 
 async def _submitted(server: HumanInputServer) -> Asked:
@@ -193,7 +214,7 @@ def test_a_taken_port_is_an_error_that_says_what_to_do(caplog: pytest.LogCapture
         port = other.getsockname()[1]
         server = _made(host="127.0.0.1", port=port, store=":memory:")
         with pytest.raises(PortTaken, match=rf"port {port} on 127.0.0.1 is taken .*port=0 picks a free one"):
-            server.start()
+            _start(server)
     assert "did not start" in caplog.text
     with server:
         assert _healthy(server)
@@ -206,7 +227,7 @@ def test_a_store_in_use_is_an_error_that_names_the_file_and_what_to_do(tmp_path:
             port = probe.getsockname()[1]
         second = _made(host="127.0.0.1", port=port, store=f"sqlite:///{path}")
         with pytest.raises(StoreInUse, match=r"shared\.db is open in another process .*choose another file"):
-            second.start()
+            _start(second)
         with socket.create_server(("127.0.0.1", port)):
             pass  # the port is free again
     with second:
@@ -226,7 +247,7 @@ def test_a_server_that_runs_cannot_be_started_again() -> None:
 @pytest.mark.parametrize("host", ["0.0.0.0", "::"])  # noqa: S104 - refused
 def test_without_a_key_no_address_is_bound_that_others_reach(host: str) -> None:
     with pytest.raises(Misconfigured, match=r"so a key is needed: pass api_key=…, or set SAYSO_API_KEY"):
-        _made(host=host, api_key=None).start()
+        _start(_made(host=host, api_key=None))
 
 
 @pytest.mark.promise("DOOR-4")
@@ -262,7 +283,7 @@ def test_with_a_key_every_address_is_bound() -> None:
 )
 def test_settings_that_cannot_work_are_an_error_that_says_what_to_do(settings: dict[str, Any], says: str) -> None:
     with pytest.raises(Misconfigured, match=says) as refused:
-        _made(**settings).start()
+        _start(_made(**settings))
     assert "secret" not in str(refused.value)
 
 
@@ -270,7 +291,7 @@ def test_settings_that_cannot_work_are_an_error_that_says_what_to_do(settings: d
 def test_a_store_that_cannot_be_used_is_an_error_that_names_it(tmp_path: Path, path: str) -> None:
     (tmp_path / "a-file").write_text("this is no database " * 100)
     with pytest.raises(SaysoError, match="a-file"):
-        _made(store=f"sqlite:///{tmp_path / path}").start()
+        _start(_made(store=f"sqlite:///{tmp_path / path}"))
 
 
 def test_an_empty_key_is_an_error_and_no_open_door() -> None:

@@ -21,6 +21,7 @@ from tests.conftest import KEY
 from tests.server.followers import tasks_of, until_only
 
 Ask = Callable[..., dict[str, Any]]
+_MOST = 64 * 1_024
 
 
 def _connect(server: HumanInputServer, path: str = "/run-1", **settings: Any) -> AbstractAsyncContextManager[Any]:
@@ -102,7 +103,7 @@ _NOT_UNDERSTOOD: dict[str, tuple[str | bytes, str]] = {
     "a list": ('["canary-7d1e"]', "invalid"),
     "a number": ("7", "invalid"),
     "null": ("null", "invalid"),
-    "no type": ('{"request_id": "canary-7d1e"}', "invalid"),
+    "no type": ('{"human_feedback": "canary-7d1e", "request_id": "r"}', "invalid"),
     "unknown type": ('{"type": "canary-7d1e"}', "invalid"),
     "type of another type": ('{"type": 7}', "invalid"),
     "an event": ('{"type": "human_input_completed", "human_feedback": "canary-7d1e"}', "invalid"),
@@ -172,7 +173,7 @@ async def test_of_many_answers_on_many_sockets_one_wins(server: HumanInputServer
 async def test_a_message_over_the_limit_closes_the_socket_with_1009(
     server: HumanInputServer, parts: int, binary: bool
 ) -> None:
-    part = "x" * (limits.WEBSOCKET_MESSAGE // parts + 1)
+    part = "x" * (_MOST // parts + 1)
     sent = [part.encode() if binary else part] * parts
     async with _connect(server) as socket:
         await socket.send(sent if parts > 1 else sent[0])
@@ -183,7 +184,7 @@ async def test_a_message_over_the_limit_closes_the_socket_with_1009(
 
 async def test_a_message_of_exactly_the_limit_is_read(server: HumanInputServer) -> None:
     async with _connect(server) as socket:
-        await socket.send("7".ljust(limits.WEBSOCKET_MESSAGE))
+        await socket.send("7".ljust(_MOST))
         assert (await _next(socket, "error"))["problem"]["type"] == "urn:sayso:problem:invalid"
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
+from msgspec import structs
 
 from sayso.errors import NotFound
 from sayso.model import STATUSES, Request
@@ -72,6 +73,8 @@ class Twins(RuleBasedStateMachine):
 
     @rule(pending=requests, text=TEXTS, now=MOMENTS, given_up=st.booleans())
     def settle(self, pending: Request, text: str, now: datetime, given_up: bool) -> None:
+        if stored := self._run(self._memory.get(pending.request_id)):
+            pending = structs.replace(pending, execution_id=stored.execution_id)
         if given_up:
             done = pending.cancelled("no", by="key:a", channel="http", now=now, event_id=request().request_id)
         else:
@@ -87,6 +90,14 @@ class Twins(RuleBasedStateMachine):
     @rule(one=requests)
     def get(self, one: Request) -> None:
         self._both(lambda store: store.get(one.request_id))
+
+    @rule(filter=FILTERS)
+    def list_page_by_page(self, filter: Filter) -> None:
+        for limit in (1, 2, 3):
+            after: int | None = 0
+            while after is not None:
+                self.list(filter, after, limit)
+                after = self._run(self._memory.list(filter, after=after, limit=limit)).next
 
     @rule(filter=FILTERS, after=POSITIONS, limit=LIMITS)
     def list(self, filter: Filter, after: int, limit: int) -> None:

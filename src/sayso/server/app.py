@@ -30,7 +30,7 @@ def build(access: Access, *, api_key: str | None = None, allow_origins: Iterable
             expose_headers=["Location", "Retry-After"],
         )
         middleware.insert(0, cors)
-    return Starlette(
+    application = Starlette(
         routes=[
             *health.routes(),
             *openapi.routes(),
@@ -46,3 +46,5 @@ def build(access: Access, *, api_key: str | None = None, allow_origins: Iterable
             Exception: on_crash,
         },
     )
+    application.router.redirect_slashes = False  # an empty execution id must not become the stream of all
+    return application

@@ -10,7 +10,7 @@ import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
@@ -59,11 +59,7 @@ class SQLiteStore:
         readers, self._readers = self._readers, None
         if writer is None or readers is None:
             return
-        await asyncio.to_thread(readers.shutdown)
-        while not self._idle.empty():
-            self._idle.get().close()
-        await asyncio.to_thread(writer.close)
-        self._lock.release()
+        await asyncio.shield(asyncio.to_thread(self._let_go, writer, readers))
         self._changes.end()
 
     async def put(self, request: Request, fact: InputRequired) -> Put:
@@ -141,6 +137,13 @@ class SQLiteStore:
                 return work(db)
             finally:
                 self._idle.put(db)
+
+    def _let_go(self, writer: _Writer, readers: ThreadPoolExecutor) -> None:
+        readers.shutdown()
+        while not self._idle.empty():
+            self._idle.get().close()
+        writer.close()
+        self._lock.release()
 
     def _own(self) -> sqlite3.Connection:
         """Takes the file for this process, brings its schema up to date, and gives the connection that writes."""
@@ -228,8 +231,8 @@ class _Writer:
                 return outcomes
         except Exception as exc:
             logger.exception("commit failed", extra={"writes": len(batch)})
-            if db.in_transaction:
-                db.execute("ROLLBACK")
+            with suppress(sqlite3.Error):
+                db.rollback()
             return [exc] * len(batch)
 
     def _attempt(self, db: sqlite3.Connection, job: _Job) -> Any:
