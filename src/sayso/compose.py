@@ -37,6 +37,14 @@ def default_store(port: int) -> str:
     return MEMORY if port == 0 else f"{_SQLITE}{user_data_path('sayso', appauthor=False) / f'{port}.db'}"
 
 
+def prepare_adapters() -> None:
+    """Has the agent frameworks that are loaded already look for an asker when they need one, and not before."""
+    if "crewai" in sys.modules:
+        from sayso.adapters import crewai
+
+        crewai.prepare()
+
+
 def install_adapters(asker: Asker) -> Callable[[], None]:
     """Makes every agent framework that is installed here ask through `asker`; gives back what undoes it."""
     if "crewai" not in sys.modules and find_spec("crewai") is None:

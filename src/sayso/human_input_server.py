@@ -17,7 +17,7 @@ from weakref import WeakMethod
 from starlette.types import ASGIApp
 
 from sayso import settings
-from sayso.compose import default_store, install_adapters, store_at
+from sayso.compose import default_store, install_adapters, prepare_adapters, store_at
 from sayso.errors import AlreadyStarted, Misconfigured, ServerStopped, StoreFailed
 from sayso.gateway import Gateway
 from sayso.model import Request
@@ -69,6 +69,8 @@ class HumanInputServer:
         self._lock = threading.Lock()
         self._running: Runtime | Mounted | None = None
         self._uninstall: Callable[[], None] | None = None
+        if adapters:
+            prepare_adapters()  # a crew may be at work before `start`, in its thread, has had its turn
 
     @property
     def url(self) -> str:

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from crewai.core.providers.human_input import SyncHumanInputProvider, set_provider
@@ -26,7 +26,7 @@ from crewai.hooks import (
 
 from crewai import Crew
 from sayso import HumanInputServer, human_input_server
-from sayso.asker import Asked
+from sayso.asker import Asked, Asker
 from sayso.errors import PortTaken, StoreFailed, StoreInUse
 from sayso.gateway import Gateway
 from sayso.model import Question
@@ -110,31 +110,44 @@ def taken(serve: Serve) -> HumanInputServer:
     return serve(adapters=False)
 
 
+class Starting(NamedTuple):
+    """How far a server is that starts: it asks for crews; it was asked."""
+
+    asks: threading.Event
+    asked: threading.Event
+
+
 @pytest.fixture
-def submitted(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
-    """Set when a question was asked; no server binds its address before that."""
-    submitted = threading.Event()
-    bind, submit = human_input_server.bind, Runtime.submit
+def starting(monkeypatch: pytest.MonkeyPatch) -> Starting:
+    """Every server that starts takes questions, and does not go on before it has one."""
+    starting = Starting(threading.Event(), threading.Event())
+    install, bind, submit = human_input_server.install_adapters, human_input_server.bind, Runtime.submit
+
+    def install_and_tell(asker: Asker) -> Any:
+        undo = install(asker)
+        starting.asks.set()
+        return undo
 
     def bind_once_asked(host: str, port: int) -> Any:
-        assert submitted.wait(LONGEST)
+        assert starting.asked.wait(LONGEST)
         return bind(host, port)
 
     def submit_and_tell(runtime: Runtime, question: Question) -> Asked:
         asked = submit(runtime, question)
-        submitted.set()
+        starting.asked.set()
         return asked
 
+    monkeypatch.setattr(human_input_server, "install_adapters", install_and_tell)
     monkeypatch.setattr(human_input_server, "bind", bind_once_asked)
     monkeypatch.setattr(Runtime, "submit", submit_and_tell)
-    return submitted
+    return starting
 
 
 @both_roads
 @pytest.mark.parametrize("fault", [PortTaken, StoreInUse])
 def test_a_start_that_fails_sends_a_waiting_crew_to_the_console(
     taken: HumanInputServer,
-    submitted: threading.Event,
+    starting: Starting,
     console: Console,
     kickoff: Kickoff,
     *,
@@ -144,20 +157,11 @@ def test_a_start_that_fails_sends_a_waiting_crew_to_the_console(
     console.feed("shorter", "")
     port = int(taken.url.rpartition(":")[2]) if fault is PortTaken else 0
     store = taken._store if fault is StoreInUse else ":memory:"
-    late = HumanInputServer(port=port, api_key=KEY, store=store, quiet=True)
-    begun = threading.Event()
-    take_over = late._take_over
-
-    def take_over_and_tell(*args: Any) -> None:
-        take_over(*args)
-        begun.set()
-
-    late._take_over = take_over_and_tell
-    starting = aside(late.start)
-    assert begun.wait(LONGEST)  # the crew is not in the race here; it comes when the server is on its way
-    assert kickoff(a_crew(ScriptedModel())).raw == REVISED
-    assert isinstance(starting.exception(LONGEST), fault)
-    assert submitted.is_set()
+    started = aside(HumanInputServer(port=port, api_key=KEY, store=store, quiet=True).start)
+    assert starting.asks.wait(LONGEST)
+    assert aside(kickoff, a_crew(ScriptedModel())).result(LONGEST).raw == REVISED
+    assert starting.asked.is_set()
+    assert isinstance(started.exception(LONGEST), fault)
     assert console.reads == 2
 
 

@@ -17,7 +17,7 @@ except ImportError as exc:
 from sayso.adapters.crewai.endings import Rejected, Stopped, Unanswered
 from sayso.adapters.crewai.events import HumanInputCompletedEvent, HumanInputRequiredEvent
 from sayso.adapters.crewai.identity import execution
-from sayso.adapters.crewai.install import install
+from sayso.adapters.crewai.install import install, prepare
 
 __all__ = [
     "HumanInputCompletedEvent",
@@ -27,4 +27,5 @@ __all__ = [
     "Unanswered",
     "execution",
     "install",
+    "prepare",
 ]

@@ -22,6 +22,11 @@ def install(asker: Asker) -> Callable[[], None]:
     return _installed.add(asker)
 
 
+def prepare() -> None:
+    """Lets tasks that begin from now on ask whoever is installed when their draft is ready, if anyone is."""
+    _installed.hook()
+
+
 class _Installed:
     """The askers of this process, the latest last."""
 
@@ -37,8 +42,7 @@ class _Installed:
     def add(self, asker: Asker) -> Callable[[], None]:
         with self._lock:
             self._askers.append(asker)
-            if self._before_step not in get_hooks(InterceptionPoint.PRE_STEP):  # clear_all_hooks() may have removed it
-                register_hook(InterceptionPoint.PRE_STEP, self._before_step)
+        self.hook()
 
         def remove() -> None:
             with self._lock:
@@ -47,6 +51,11 @@ class _Installed:
                     unregister_hook(InterceptionPoint.PRE_STEP, self._before_step)
 
         return remove
+
+    def hook(self) -> None:
+        with self._lock:
+            if self._before_step not in get_hooks(InterceptionPoint.PRE_STEP):  # clear_all_hooks() may have removed it
+                register_hook(InterceptionPoint.PRE_STEP, self._before_step)
 
     def _before_step(self, context: StepContext) -> None:
         """Runs in the very thread and context in which the agent will work: a context variable set elsewhere is lost.

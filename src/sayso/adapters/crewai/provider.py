@@ -24,36 +24,40 @@ class SaysoProvider(SyncHumanInputProvider):
         self._asker = asker
 
     def handle_feedback(self, formatted_answer: AgentFinish, context: ExecutorContext) -> AgentFinish:
-        asker = self._asker()
-        if asker is None or context._is_training_mode():
+        if context._is_training_mode():
             return super().handle_feedback(formatted_answer, context)
         review = Review(formatted_answer, context)
-        try:
-            while True:
-                outcome = _ask(asker, review.question(), context.task)
-                if not review.take(outcome):
-                    return review.draft
-                review.redrafted(context._invoke_loop(), outcome)
-        except NotReady:
-            return super().handle_feedback(review.draft, context)
-        except SaysoError as error:
-            raise ended_by(error) from error
+        while asker := self._asker():
+            try:
+                step = review.take(_ask(asker, review.question(), context.task))
+            except NotReady:
+                break
+            except SaysoError as error:
+                raise ended_by(error) from error
+            if step == "done":
+                return review.draft
+            if step == "redraft":
+                review.draft = context._invoke_loop()
+        return super().handle_feedback(review.draft, context)
 
     async def handle_feedback_async(self, formatted_answer: AgentFinish, context: AsyncExecutorContext) -> AgentFinish:
-        asker = self._asker()
-        if asker is None or context._is_training_mode():
+        if context._is_training_mode():
             return await super().handle_feedback_async(formatted_answer, context)
+        if self._asker() is None:
+            await asyncio.sleep(0)  # a `create_task(server.start_async())` just before the kickoff has its turn here
         review = Review(formatted_answer, context)
-        try:
-            while True:
-                outcome = await _ask_async(asker, review.question(), context.task)
-                if not review.take(outcome):
-                    return review.draft
-                review.redrafted(await context._ainvoke_loop(), outcome)
-        except NotReady:
-            return await super().handle_feedback_async(review.draft, context)
-        except SaysoError as error:
-            raise ended_by(error) from error
+        while asker := self._asker():
+            try:
+                step = review.take(await _ask_async(asker, review.question(), context.task))
+            except NotReady:
+                break
+            except SaysoError as error:
+                raise ended_by(error) from error
+            if step == "done":
+                return review.draft
+            if step == "redraft":
+                review.draft = await context._ainvoke_loop()
+        return await super().handle_feedback_async(review.draft, context)
 
 
 def _ask(asker: Asker, question: Question, source: Any) -> Request:

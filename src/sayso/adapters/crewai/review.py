@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 from crewai.agents.parser import AgentFinish
@@ -17,6 +17,9 @@ from sayso.errors import Invalid
 from sayso.model import Question, Request, Source
 from sayso.schema import check_schema
 
+Step = Literal["done", "redraft", "ask"]
+"""What follows from an outcome: the draft stands, the agent must work again, or the person is asked again."""
+
 _WHAT_TO_DO: Final = (
     "Review the agent's draft. **Approve** takes it as it is, **respond** tells the agent what to change, "
     "**edit** uses your own text instead, **reject** ends the run."
@@ -26,7 +29,7 @@ _WHAT_TO_DO: Final = (
 class Review:
     """The draft of one task, from the agent's answer to a person's decision.
 
-    `question` is what to ask next; `take` says whether the agent must work again; `redrafted` takes its new draft.
+    `question` is what to ask next; `take` says what follows from the outcome; a new draft goes to `draft`.
     """
 
     def __init__(self, draft: AgentFinish, context: ExecutorContext) -> None:
@@ -36,6 +39,7 @@ class Review:
         self._model = _output_model(context.task)
         self._round = 1
         self._previous: str | None = None
+        self._remark = ""
 
     def question(self) -> Question:
         """The question of this round."""
@@ -51,7 +55,7 @@ class Review:
             agent_id=own.get("agent_id"),
             kind="review",
             title=_line(_task_name(task) or role),
-            prompt=_prompt(task),
+            prompt=_cut("\n\n".join([*([self._remark] if self._remark else []), *_prompt(task)]), limits.PROMPT),
             context=_cut(text, limits.CONTEXT),
             context_data={"agent": role, "task": _line(_task_name(task)), "crew": _line(_crew_name(crew))},
             response_schema=_schema(self._model),
@@ -63,8 +67,9 @@ class Review:
             on_timeout=None if time_left is None else "cancel",
         )
 
-    def take(self, outcome: Request) -> bool:
-        """Applies a decision; True: the agent must work again. Raises Rejected or Unanswered, which end the run."""
+    def take(self, outcome: Request) -> Step:
+        """Applies a decision. Raises Rejected or Unanswered, which end the run."""
+        self._round, self._previous, self._remark = self._round + 1, outcome.request_id, ""
         answer = outcome.answer
         if answer is None:
             raise unanswered(outcome)
@@ -72,32 +77,30 @@ class Review:
             raise rejected(outcome) if outcome.status == "answered" else unanswered(outcome)
         if answer.decision == "respond":
             self._context.messages.append(self._context._format_feedback_message(answer.text or ""))
-            return True
+            return "redraft"
         if answer.decision == "edit":
-            self.draft.output = self._edited(answer.edited)
+            try:
+                self.draft.output = self._edited(answer.edited)
+            except ValidationError as exc:
+                self._remark = f"**The edit cannot be used:** {exc.errors()[0]['msg']}"
+                return "ask"
         self._context.ask_for_human_input = False
-        return False
-
-    def redrafted(self, draft: AgentFinish, outcome: Request) -> None:
-        """The agent's new draft, made after `outcome`."""
-        self.draft = draft
-        self._round += 1
-        self._previous = outcome.request_id
+        return "done"
 
     def _edited(self, edited: Any) -> Any:
-        """The person's version in the form the draft had; the schema was checked when it was sent."""
+        """The person's version in the form the draft had. The schema was checked when it was sent; a model's own
+        validators may want more, which raises ValidationError."""
+        checked = self._model.model_validate(edited) if self._model and not isinstance(edited, str) else None
         if isinstance(self.draft.output, BaseModel):
-            return type(self.draft.output).model_validate(edited)
+            return checked if checked is not None else type(self.draft.output).model_validate(edited)
         return edited if isinstance(edited, str) else msgspec.json.encode(edited).decode()
 
 
-def _prompt(task: Any) -> str:
+def _prompt(task: Any) -> list[str]:
     if task is None:
-        return _WHAT_TO_DO
-    parts = [_WHAT_TO_DO, f"**Task:** {task.description}"]
-    if task.expected_output:
-        parts.append(f"**Expected output:** {task.expected_output}")
-    return _cut("\n\n".join(parts), limits.PROMPT)
+        return [_WHAT_TO_DO]
+    wanted = [f"**Expected output:** {task.expected_output}"] if task.expected_output else []
+    return [_WHAT_TO_DO, f"**Task:** {task.description}", *wanted]
 
 
 def _cut(text: str, limit: int) -> str:
