@@ -19,10 +19,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx
+from crewai import LLM, Agent, Crew, Task
 from crewai.llms.base_llm import BaseLLM
 from scripted_model import ScriptedModel
 
-from crewai import LLM, Agent, Crew, Task
 from sayso import HumanInputServer
 from sayso.adapters.crewai import Rejected, execution
 from sayso.errors import PortTaken, SaysoError

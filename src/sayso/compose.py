@@ -37,12 +37,13 @@ def default_store(port: int) -> str:
     return MEMORY if port == 0 else f"{_SQLITE}{user_data_path('sayso', appauthor=False) / f'{port}.db'}"
 
 
-def prepare_adapters() -> None:
-    """Has the agent frameworks that are loaded already look for an asker when they need one, and not before."""
-    if "crewai" in sys.modules:
-        from sayso.adapters import crewai
+def prepare_adapters(owner: object) -> Callable[[], None]:
+    """Has the agent frameworks that are loaded already look for an asker when they need one; gives what undoes it."""
+    if "crewai" not in sys.modules:
+        return lambda: None
+    from sayso.adapters import crewai
 
-        crewai.prepare()
+    return crewai.prepare(owner)
 
 
 def install_adapters(asker: Asker) -> Callable[[], None]:

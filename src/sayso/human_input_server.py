@@ -69,8 +69,8 @@ class HumanInputServer:
         self._lock = threading.Lock()
         self._running: Runtime | Mounted | None = None
         self._uninstall: Callable[[], None] | None = None
-        if adapters:
-            prepare_adapters()  # a crew may be at work before `start`, in its thread, has had its turn
+        # A crew may be at work before `start`, in its thread, has had its turn.
+        self._unprepare = prepare_adapters(self) if adapters else lambda: None
 
     @property
     def url(self) -> str:
@@ -106,6 +106,7 @@ class HumanInputServer:
             running, self._running = self._running, None
             uninstall, self._uninstall = self._uninstall, None
             self._bound_port = None
+        self._unprepare()
         if uninstall is not None:
             uninstall()
         if running is not None:
@@ -128,7 +129,11 @@ class HumanInputServer:
     def _begin(self) -> Runtime:
         """Takes questions from here on; they wait for the store."""
         runtime = self._take_over(self._runtime)
-        runtime.start()
+        try:
+            runtime.start()
+        except BaseException:
+            self.stop()
+            raise
         return runtime
 
     def _runtime(self) -> Runtime:

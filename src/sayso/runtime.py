@@ -40,6 +40,8 @@ class Runtime:
         self._service: Future[Service | None] = Future()
         self._ready: Future[None] = Future()
         self._stopping = asyncio.Event()
+        self._accepting = threading.Lock()
+        self._open = True
         self._attending: set[asyncio.Task[None]] = set()
         self._waiting: set[asyncio.Task[None]] = set()
         self.ended: Future[None] = Future()
@@ -71,15 +73,18 @@ class Runtime:
     def stop(self) -> None:
         """Ends in order: streams, waiting questions, the service, the store. Blocks until it is done. Idempotent."""
         self.request_stop()
-        if threading.current_thread() is not self._thread:
+        if self._thread.ident is None:
+            self._loop.close()  # it never started
+        elif threading.current_thread() is not self._thread:
             self._thread.join()
 
     def submit(self, question: Question) -> Asked:
         asked = Asked(Future(), Future())
-        try:
-            self._loop.call_soon_threadsafe(self._begin, question, asked)
-        except RuntimeError:
-            _fail(asked, NotReady("the server has stopped"))
+        with self._accepting:
+            if self._open:
+                self._loop.call_soon_threadsafe(self._begin, question, asked)
+            else:
+                _fail(asked, NotReady("the server has stopped"))
         return asked
 
     async def call(self, use: Callable[[Gateway], Coroutine[Any, Any, T]]) -> T:
@@ -117,6 +122,9 @@ class Runtime:
         finally:
             self._stopping.set()
             _refuse(self._ready, ServerStopped("the server was stopped before it was ready"))
+            with self._accepting:
+                self._open = False
+            await asyncio.sleep(0)  # what was submitted until now begins, and is refused
             await self._end_attending()
 
     async def _end_attending(self) -> None:

@@ -6,10 +6,9 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from crewai import Agent, Crew, Task
 from crewai.llms.base_llm import BaseLLM
 from pydantic import PrivateAttr
-
-from crewai import Agent, Crew, Task
 
 _FEEDBACK = re.compile(r"User feedback: (.*?)\nInstructions:", re.DOTALL)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from crewai import Crew
 from crewai.core.providers.human_input import SyncHumanInputProvider, set_provider
 from crewai.hooks import (
     HookAborted,
@@ -24,7 +25,6 @@ from crewai.hooks import (
     unregister_hook,
 )
 
-from crewai import Crew
 from sayso import HumanInputServer, human_input_server
 from sayso.asker import Asked, Asker
 from sayso.errors import PortTaken, StoreFailed, StoreInUse

@@ -10,10 +10,10 @@ from typing import Any
 
 import httpx
 import pytest
+from crewai import Crew
 from crewai.hooks import HookAborted
 from pydantic import BaseModel, field_validator
 
-from crewai import Crew
 from sayso import HumanInputServer, limits
 from sayso.adapters.crewai import Rejected, Stopped, Unanswered
 from sayso.errors import ServerStopped

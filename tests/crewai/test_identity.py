@@ -9,9 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from crewai import Crew, Task
 from crewai.execution import clear_execution_uuid, get_execution_uuid, set_execution_uuid
 
-from crewai import Crew, Task
 from sayso import HumanInputServer
 from sayso.adapters.crewai import execution
 from sayso.errors import Invalid

@@ -10,9 +10,9 @@ from typing import Any
 
 import httpx
 import pytest
+from crewai import Crew
 from crewai.events import crewai_event_bus
 
-from crewai import Crew
 from sayso.adapters.crewai import HumanInputCompletedEvent, HumanInputRequiredEvent, Unanswered
 from tests.crewai.person import LONGEST, Person, revise_once
 from tests.crewai.scripted import ScriptedModel, a_crew

@@ -13,10 +13,10 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
+from crewai import Crew, Process
 from crewai.flow.flow import Flow, start
 from fastapi import FastAPI
 
-from crewai import Crew, Process
 from sayso import HumanInputServer, create_app
 from tests.conftest import KEY
 from tests.crewai.person import APPROVE, LONGEST, Person, leave, revise_once

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from crewai import Crew
+
 from sayso import HumanInputServer
 from sayso.errors import AlreadyStarted
 from tests.conftest import KEY
@@ -88,8 +88,9 @@ def test_the_start_order_works_in_a_process_that_has_not_loaded_the_adapter_yet(
     assert ran.stdout.rpartition("RESULT ")[2].strip() == "draft 2 with: shorter"
 
 
+@pytest.mark.parametrize("former", ["alone", "beside a server that stopped"])
 def test_a_server_that_comes_up_while_the_agent_is_already_at_work_is_asked(
-    server: HumanInputServer, aside: Callable[..., Future[Any]]
+    server: HumanInputServer, aside: Callable[..., Future[Any]], former: str
 ) -> None:
     """A thread that was started is not yet a thread that runs: the crew may be further on than the server."""
     listening = threading.Event()
@@ -100,6 +101,9 @@ def test_a_server_that_comes_up_while_the_agent_is_already_at_work_is_asked(
             assert listening.wait(LONGEST)
         return draft(number, feedback)
 
+    if former == "beside a server that stopped":
+        with HumanInputServer(port=0, api_key=KEY, store=":memory:", quiet=True):
+            pass
     terminal = Terminal()
     answers = aside(terminal.answer, "shorter", "")
     with redirect_stderr(terminal):

@@ -10,9 +10,9 @@ from typing import Any
 import httpx
 import jsonschema_rs
 import pytest
+from crewai import Crew
 from websockets.sync.client import connect
 
-from crewai import Crew
 from sayso import HumanInputServer
 from sayso.adapters.crewai import Rejected, execution
 from tests.conftest import KEY

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from weakref import WeakSet, ref
 
 from crewai.core.providers.human_input import SyncHumanInputProvider, get_provider, set_provider
 from crewai.hooks import InterceptionPoint, get_hooks, register_hook, unregister_hook
@@ -22,17 +23,21 @@ def install(asker: Asker) -> Callable[[], None]:
     return _installed.add(asker)
 
 
-def prepare() -> None:
-    """Lets tasks that begin from now on ask whoever is installed when their draft is ready, if anyone is."""
-    _installed.hook()
+def prepare(owner: object) -> Callable[[], None]:
+    """Lets tasks that begin from now on ask whoever is installed when their draft is ready, if anyone is.
+
+    It holds until the returned function is called, or `owner` is no more.
+    """
+    return _installed.prepare(owner)
 
 
 class _Installed:
-    """The askers of this process, the latest last."""
+    """The askers of this process, the latest last, and who may install one soon."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._askers: list[Asker] = []
+        self._owners: WeakSet[object] = WeakSet()
         self._provider = SaysoProvider(self.latest)
 
     def latest(self) -> Asker | None:
@@ -40,22 +45,36 @@ class _Installed:
             return self._askers[-1] if self._askers else None
 
     def add(self, asker: Asker) -> Callable[[], None]:
-        with self._lock:
-            self._askers.append(asker)
-        self.hook()
-
         def remove() -> None:
             with self._lock:
                 self._askers = [one for one in self._askers if one is not asker]
-                if not self._askers:
-                    unregister_hook(InterceptionPoint.PRE_STEP, self._before_step)
+                self._hook_if_needed()
 
+        with self._lock:
+            self._askers.append(asker)
+            self._hook_if_needed()
         return remove
 
-    def hook(self) -> None:
+    def prepare(self, owner: object) -> Callable[[], None]:
+        known = ref(owner)
+
+        def forget() -> None:
+            with self._lock:
+                self._owners.discard(known())
+                self._hook_if_needed()
+
         with self._lock:
-            if self._before_step not in get_hooks(InterceptionPoint.PRE_STEP):  # clear_all_hooks() may have removed it
-                register_hook(InterceptionPoint.PRE_STEP, self._before_step)
+            self._owners.add(owner)
+            self._hook_if_needed()
+        return forget
+
+    def _hook_if_needed(self) -> None:
+        hooked = self._before_step in get_hooks(InterceptionPoint.PRE_STEP)  # clear_all_hooks() may have removed it
+        needed = bool(self._askers or self._owners)
+        if needed and not hooked:
+            register_hook(InterceptionPoint.PRE_STEP, self._before_step)
+        elif hooked and not needed:
+            unregister_hook(InterceptionPoint.PRE_STEP, self._before_step)
 
     def _before_step(self, context: StepContext) -> None:
         """Runs in the very thread and context in which the agent will work: a context variable set elsewhere is lost.
