@@ -17,6 +17,7 @@ from sayso.errors import Fault, Invalid
 from sayso.kinds import allowed, kind_for, resolve
 from sayso.model import (
     EMPTY_FLAGS,
+    ID_RULE,
     Action,
     Answer,
     Decision,
@@ -32,8 +33,6 @@ from sayso.model import (
 )
 from sayso.schema import check_schema
 from sayso.wire import check_json
-
-_BAD_ID: Final = "must be 1 to 128 of A-Z a-z 0-9 . _ ~ : - (and not . or ..)"
 
 
 def as_request(
@@ -71,7 +70,7 @@ def as_request(
             "action": action,
             "allow": allow,
             "on_timeout": _on_timeout(question, allow),
-            "deadline": question.deadline if question.timeout is None else steady + timedelta(seconds=question.timeout),
+            "deadline": _deadline(question, steady),
             "reason_flags": EMPTY_FLAGS | question.reason_flags,
             "created_at": now,
             "asked_by": by,
@@ -128,10 +127,10 @@ class _Faults:
 
 
 def _check_ids(question: Question, faults: _Faults) -> None:
-    faults.add(not is_id(question.execution_id), "/execution_id", _BAD_ID)
+    faults.add(not is_id(question.execution_id), "/execution_id", ID_RULE)
     for name in ("request_id", "previous"):
         value = getattr(question, name)
-        faults.add(value is not None and not is_id(value), f"/{name}", _BAD_ID)
+        faults.add(value is not None and not is_id(value), f"/{name}", ID_RULE)
     for name in ("crew_id", "task_id", "agent_id"):
         value = getattr(question, name)
         faults.add(
@@ -279,6 +278,12 @@ def _is_uuid(text: str) -> bool:
         return str(uuid.UUID(text)) == text.lower()
     except ValueError:
         return False
+
+
+def _deadline(question: Question, steady: datetime) -> datetime | None:
+    if question.timeout is not None:
+        return steady + timedelta(seconds=question.timeout)
+    return question.deadline and question.deadline.astimezone(UTC)
 
 
 def _has_utc(moment: datetime) -> bool:

@@ -37,13 +37,13 @@ def default_store(port: int) -> str:
     return MEMORY if port == 0 else f"{_SQLITE}{user_data_path('sayso', appauthor=False) / f'{port}.db'}"
 
 
-def prepare_adapters(owner: object) -> Callable[[], None]:
+def adapters_stand_by(owner: object) -> Callable[[], None]:
     """Has the agent frameworks that are loaded already look for an asker when they need one; gives what undoes it."""
     if "crewai" not in sys.modules:
         return lambda: None
     from sayso.adapters import crewai
 
-    return crewai.prepare(owner)
+    return crewai.stand_by(owner)
 
 
 def install_adapters(asker: Asker) -> Callable[[], None]:

@@ -10,7 +10,6 @@ from typing import Final
 
 from sayso import limits
 from sayso.clock import Clock
-from sayso.errors import StoreFailed
 from sayso.model import Request
 
 logger = logging.getLogger(__name__)
@@ -45,8 +44,8 @@ class Deadlines:
             self._added.clear()
             try:
                 wait = await self._settle_due()
-            except StoreFailed:
-                logger.exception("deadlines not kept; trying again")
+            except Exception:  # of one request, or of the store: the others' deadlines must be kept all the same
+                logger.exception("a deadline was not kept; trying again")
                 wait = _AGAIN
             try:
                 async with asyncio.timeout(wait):
@@ -57,8 +56,7 @@ class Deadlines:
     async def _settle_due(self) -> float:
         """Expires what is due and says how many seconds until the next may be."""
         while late := await self._due(self._clock.steady() + timedelta.resolution):  # at its deadline, not after it
-            for request in late:
-                await self._expire(request)
+            await asyncio.gather(*(self._expire(request) for request in late))
         now = self._clock.steady()
         soon = await self._due(now + _HORIZON)
         if len(soon) == limits.PAGE:

@@ -136,6 +136,11 @@ class ServerStopped(SaysoError):
     code = "server-stopped"
     status = 503
 
+    def __init__(self, detail: str | None = None, *, request: Any = None) -> None:
+        self.request = request
+        """The request as it was given up; None where it was not stored, or could not be given up."""
+        super().__init__(detail)
+
 
 class Misconfigured(SaysoError):
     """The settings do not fit together."""

@@ -29,7 +29,7 @@ from sayso.model import (
     is_id,
     size,
 )
-from sayso.store import Filter, Page, Store
+from sayso.store import Filter, Page, Store, is_whole
 from sayso.wire import Event, Reset
 
 logger = logging.getLogger(__name__)
@@ -151,22 +151,22 @@ class Gateway:
         try:
             return await self._settle(settled, None)
         except AlreadySettled as exc:
-            first: Request = exc.request
-            return first
+            settled_before: Request = exc.request
+            return settled_before
 
     async def cancel_orphans(self) -> None:
         """Cancels what nobody can take an answer to: pending questions of a process that has ended, unless durable."""
         filter = Filter(status=_OPEN, durable=False)
         while page := (await self._store.list(filter, limit=limits.PAGE)).requests:
-            for request in page:
-                await self.abandon(request.request_id)
+            await asyncio.gather(*(self.abandon(request.request_id) for request in page))
 
-    async def abandon(self, request_id: str) -> None:
-        """Cancels a request because its asker is gone; an answer that came first stays."""
+    async def abandon(self, request_id: str) -> Request:
+        """The request, cancelled because its asker is gone, or as it was settled before."""
         try:
-            await self.cancel(request_id, ASKER_GONE, by="system:asker", channel=SYSTEM)
-        except AlreadySettled:
-            logger.debug("answered before it was abandoned", extra={"request_id": request_id})
+            return await self.cancel(request_id, ASKER_GONE, by="system:asker", channel=SYSTEM)
+        except AlreadySettled as exc:
+            settled: Request = exc.request
+            return settled
 
     async def get(self, request_id: str) -> Request:
         """Raises NotFound."""
@@ -236,8 +236,8 @@ class Gateway:
             events = (await self._read(place, limit + 1)) if told is None else told
         if not events:
             return Batch(place, ended=self._hub.ended)
-        shown = events[:limit]
-        return Batch(replace(place, position=shown[-1].position), shown, more=len(events) > limit)
+        shown, more = events[:limit], not is_whole(events, limit + 1)
+        return Batch(replace(place, position=shown[-1].position), shown, more=more)
 
     async def open_events(
         self, execution_id: str | None, *, after: int = 0, limit: int = limits.PAGE
@@ -251,7 +251,7 @@ class Gateway:
     async def _read_open(self, place: Place, limit: int) -> Batch:
         events = await self.open_events(place.execution_id, after=place.position, limit=limit)
         shown = tuple(event for event in events if event.position <= place.open_until)
-        if len(shown) < limit:
+        if is_whole(events, limit) or len(shown) < len(events):
             return Batch(replace(place, position=place.open_until, open_until=0), shown)
         return Batch(replace(place, position=shown[-1].position), shown, more=True)
 
@@ -284,7 +284,7 @@ class Gateway:
             return
         after = topic.after  # a slower follower may come and lower it while the store is read
         events = None if after is None else await self._store.read(stream, after=after, limit=limits.PAGE)
-        if events is None or len(events) == limits.PAGE:
+        if events is None or not is_whole(events, limits.PAGE):
             self._hub.tell(stream)
         else:
             self._hub.tell(stream, tuple(events), after=after)

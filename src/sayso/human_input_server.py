@@ -6,7 +6,6 @@ import asyncio
 import atexit
 import logging
 import signal
-import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
@@ -17,12 +16,12 @@ from weakref import WeakMethod
 from starlette.types import ASGIApp
 
 from sayso import settings
-from sayso.compose import default_store, install_adapters, prepare_adapters, store_at
+from sayso.compose import adapters_stand_by, default_store, install_adapters, store_at
 from sayso.errors import AlreadyStarted, Misconfigured, ServerStopped, StoreFailed
 from sayso.gateway import Gateway
 from sayso.model import Request
 from sayso.mounted import Mounted
-from sayso.notice import notice
+from sayso.notice import Notices, notice
 from sayso.runtime import Runtime
 from sayso.server import app
 from sayso.server.listen import bind, is_loopback
@@ -61,16 +60,17 @@ class HumanInputServer:
         self.host = host
         self.port = port
         self._key = settings.api_key() if api_key is None else settings.checked_key(api_key, "api_key")
+        self._key_shown = None if self._key is None else "<your key>" if api_key else "$SAYSO_API_KEY"
         self._store = store
-        self._allow_origins = tuple(allow_origins)
-        self._quiet = quiet
+        self._allow_origins = settings.checked_origins(allow_origins)
+        self._notices = None if quiet else Notices()
         self._adapters = adapters
         self._bound_port: int | None = None
         self._lock = threading.Lock()
         self._running: Runtime | Mounted | None = None
         self._uninstall: Callable[[], None] | None = None
         # A crew may be at work before `start`, in its thread, has had its turn.
-        self._unprepare = prepare_adapters(self) if adapters else lambda: None
+        self._stand_down = adapters_stand_by(self) if adapters else lambda: None
 
     @property
     def url(self) -> str:
@@ -84,11 +84,13 @@ class HumanInputServer:
         On the main thread, SIGINT and SIGTERM stop it in order.
         """
         runtime = self._begin()
-        with _stopping_on_signals(runtime), suppress(ServerStopped):  # stopped before it was ready: that is an end too
-            self._listen(runtime)
-            on_listening()
-            runtime.ended.result()
-        self._give_up(runtime)
+        try:
+            with _stopping_on_signals(runtime), suppress(ServerStopped):  # before it was ready: that is an end too
+                self._listen(runtime)
+                on_listening()
+                runtime.ended.result()
+        finally:
+            self._give_up(runtime)
 
     async def start_async(self) -> None:
         """Starts, and returns when the server has stopped; does not block this loop. Cancelling it stops the server."""
@@ -103,14 +105,17 @@ class HumanInputServer:
     def stop(self) -> None:
         """Stops in order: streams end, waiting agents get ServerStopped, the store closes. Idempotent; any thread."""
         with self._lock:
-            running, self._running = self._running, None
+            running = self._running
             uninstall, self._uninstall = self._uninstall, None
-            self._bound_port = None
-        self._unprepare()
+        self._stand_down()
         if uninstall is not None:
             uninstall()
-        if running is not None:
-            running.stop()
+        if running is None:
+            return
+        running.stop()  # by several callers at once: each returns when it is done
+        with self._lock:
+            if self._running is running:
+                self._running, self._bound_port = None, None
 
     def __enter__(self) -> Self:
         self._listen(self._begin())
@@ -123,7 +128,7 @@ class HumanInputServer:
 
     def app(self) -> ASGIApp:
         """What `create_app` gives."""
-        mounted = self._take_over(lambda: Mounted(self._runtime))
+        mounted = self._take_over(lambda: Mounted(lambda: self._runtime(has_console=False)))
         return app.build(mounted, api_key=self._key, allow_origins=self._allow_origins)
 
     def _begin(self) -> Runtime:
@@ -136,8 +141,9 @@ class HumanInputServer:
             raise
         return runtime
 
-    def _runtime(self) -> Runtime:
-        return Runtime(Gateway(store_at(self._store or default_store(self.port))), self._tell)
+    def _runtime(self, *, has_console: bool = True) -> Runtime:
+        store = store_at(self._store or default_store(self.port))
+        return Runtime(Gateway(store), self._tell, has_console=has_console)
 
     def _take_over(self, make: Callable[[], _Running]) -> _Running:
         """From here on, this process asks through what `make` gives."""
@@ -145,7 +151,11 @@ class HumanInputServer:
             if self._running is not None:
                 raise AlreadyStarted("this HumanInputServer runs already; stop() it first, or make another one")
             running = make()
-            self._uninstall = install_adapters(running) if self._adapters else None
+            try:
+                self._uninstall = install_adapters(running) if self._adapters else None
+            except BaseException:
+                running.stop()
+                raise
             self._running = running
         _at_exit(WeakMethod(self.stop))
         return running
@@ -189,19 +199,18 @@ class HumanInputServer:
             )
 
     def _tell(self, request: Request) -> None:
-        if self._quiet or sys.stderr is None:
-            return
-        url = self.url if self._bound_port else None
-        with suppress(OSError, ValueError):  # whoever read stderr is gone
-            sys.stderr.write(notice(request, url, keyed=self._key is not None) + "\n")
-            sys.stderr.flush()
+        if self._notices is not None:
+            url = self.url if self._bound_port else None
+            self._notices.show(notice(request, url, key=self._key_shown))
 
 
 def create_app(server: HumanInputServer) -> ASGIApp:
     """The server as an ASGI app, to mount in another under any prefix: `api.mount("/sayso", create_app(server))`.
 
     Agents of this process ask through it from now on; the store is opened at the first question or call. It listens on
-    no port of its own and needs no lifespan. `server.stop()` ends it; so does the end of the program.
+    no port of its own and needs no lifespan. `server.stop()` ends it; so does the end of the program. Run the host with
+    one worker process (a SQLite file has one owner) and with a bound on its shutdown, since a host waits for open
+    streams: `uvicorn --timeout-graceful-shutdown 5`.
     """
     return server.app()
 

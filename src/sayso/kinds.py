@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 
 from sayso import limits
 from sayso.errors import Fault, Invalid
-from sayso.model import Action, Answer, Decision, Kind, Option, Request, Submission, is_id, size
+from sayso.model import ID_RULE, Action, Answer, Decision, Kind, Option, Request, Submission, is_id, size
 from sayso.schema import check_value
 from sayso.wire import check_json
 
@@ -175,7 +175,7 @@ def _only(given: Submission, text: str | None, field: str, *members: str) -> Non
 def _check_sizes(given: Submission) -> None:
     faults = []
     if given.answer_id is not None and not is_id(given.answer_id):
-        faults.append(Fault("/answer_id", "must be 1 to 128 of A-Z a-z 0-9 . _ ~ : -"))
+        faults.append(Fault("/answer_id", ID_RULE))
     for pointer, text, most in (
         ("/human_feedback", given.human_feedback, limits.TEXT),
         ("/text", given.text, limits.TEXT),

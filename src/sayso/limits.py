@@ -18,6 +18,8 @@ TITLE_CHARACTERS: Final = 200
 """A title is one line of a list."""
 JSON: Final = 64 * KIB
 """Each free JSON member (metadata, context_data, values, schemas, arguments), so a request stays under BODY."""
+SCHEMA_WORK: Final = 20_000
+"""Subschemas times members of the value: above it, a misfit is told as one fault instead of all."""
 JSON_DEPTH: Final = 64
 """Deeper than any form a person fills in; keeps every recursive reader of the value safe."""
 OPTIONS: Final = 100
@@ -40,6 +42,8 @@ URL: Final = 8 * KIB
 
 PAGE: Final = 1_000
 """Events or requests in one read: large enough to replay quickly, small enough to share the loop."""
+BATCH: Final = 1024 * KIB
+"""Events in one read, by size: bounds what a follower that reads nothing costs, whatever the log holds."""
 LIST_PAGE: Final = 100
 """Requests in one page of a list when the client does not say."""
 WAIT: Final = 55.0

@@ -31,6 +31,10 @@ _ID = re.compile(r"[A-Za-z0-9._~:-]{1,128}")
 _NAMESPACE: Final = uuid.UUID("6b1f0c8e-6d0c-5c0e-9d55-5a7950000001")
 
 
+ID_RULE: Final = "must be 1 to 128 of A-Z a-z 0-9 . _ ~ : - (and not . or ..)"
+"""`is_id` in words."""
+
+
 def is_id(text: str) -> bool:
     """Whether `text` can name an execution, a request, an answer or an event on every transport.
 
@@ -83,7 +87,7 @@ class Source(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     native: dict[str, Any] = {}
 
 
-class _Content(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class _Content(Struct, frozen=True, kw_only=True):
     execution_id: str
     prompt: str
     title: str = ""
@@ -103,7 +107,7 @@ class _Content(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     previous: str | None = None
 
 
-class Question(_Content, frozen=True, kw_only=True):
+class Question(_Content, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What an asker says; all but `execution_id` and `prompt` may be left out.
 
     `kind` follows from the rest where it is not given (an action: approval; options: choice; a response_schema: form;

@@ -2,19 +2,55 @@
 
 from __future__ import annotations
 
+import queue
+import sys
+import threading
+from contextlib import suppress
+from typing import Final
+
 from sayso.model import Request
 
+_WAITING: Final = 100
+"""Lines kept for a console that does not read; later ones are dropped. The questions are in the store all the same."""
 
-def notice(request: Request, url: str | None, *, keyed: bool) -> str:
-    """Who asks, and a command that answers. `url`: where the server listens, None when only its mounter knows."""
-    who = request.context_data or {}
-    asker = " ".join(str(who[name]) for name in ("agent",) if isinstance(who.get(name), str)) or request.source.name
+
+def notice(request: Request, url: str | None, *, key: str | None) -> str:
+    """A command that answers, and behind a `#`, where no shell obeys it, who asks what.
+
+    `url`: where the server listens; None when only the one who mounted it knows. `key`: what stands for the key in the
+    command; None when none is needed.
+    """
+    named = (request.context_data or {}).get("agent")
+    asker = named if isinstance(named, str) and named else request.source.name
     address = f"{url or '<your app>'}/requests/{request.request_id}/answer"
-    key = '-H "Authorization: Bearer $SAYSO_API_KEY" ' if keyed else ""
-    return (
-        f"sayso: {_line(asker)} waits for an answer: {_line(request.title)}"
-        f' | curl {key}-d \'{{"human_feedback": "YOUR WORDS"}}\' {address}'
-    )
+    header = f'-H "Authorization: Bearer {key}" ' if key else ""
+    command = f'curl {header}-d \'{{"human_feedback": "YOUR WORDS"}}\' {address}'
+    return f"sayso: an agent waits for your answer: {command}  # {_line(asker)}: {_line(request.title)}"
+
+
+class Notices:
+    """Writes lines to stderr on a thread of its own: a console that nobody reads must not hold up the server."""
+
+    def __init__(self) -> None:
+        self._lines: queue.Queue[str] = queue.Queue(_WAITING)
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def show(self, line: str) -> None:
+        """Returns at once."""
+        with suppress(queue.Full):
+            self._lines.put_nowait(line)
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._write, name="sayso-notices", daemon=True)
+                self._thread.start()
+
+    def _write(self) -> None:
+        while True:
+            line = self._lines.get()
+            with suppress(OSError, ValueError, AttributeError):  # stderr is closed, or there is none
+                sys.stderr.write(f"{line}\n")
+                sys.stderr.flush()
 
 
 def _line(text: str) -> str:

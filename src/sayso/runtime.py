@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import threading
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Future, InvalidStateError
+from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, suppress
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from sayso import limits
 from sayso.asker import Asked
-from sayso.errors import NotReady, SaysoError, ServerStopped
+from sayso.crossing import Crossing, refuse, resolve
+from sayso.errors import Misconfigured, NotReady, SaysoError, ServerStopped, StoreFailed
 from sayso.gateway import Gateway
 from sayso.model import Question, Request
 
@@ -22,28 +24,28 @@ Service = Callable[[Gateway], AbstractAsyncContextManager[None]]
 
 logger = logging.getLogger(__name__)
 
-_IN_PROCESS = "process"
+_IN_PROCESS: Final = "process"
 """Who asked, where the asker is code in this very process."""
 
 
 class Runtime:
     """An Asker. Takes questions from its making on; they wait until `open` has opened the store.
 
-    `on_asked` hears of every question this process asks; it runs on the loop and must not block.
+    `on_asked` hears of every question this process asks; it runs on the loop and must not block. `has_console`: whoever
+    asks may ask in the console instead when the store cannot be opened.
     """
 
-    def __init__(self, gateway: Gateway, on_asked: Callable[[Request], None]) -> None:
+    def __init__(self, gateway: Gateway, on_asked: Callable[[Request], None], *, has_console: bool = True) -> None:
         self._gateway = gateway
         self._on_asked = on_asked
+        self._has_console = has_console
+        self._process = os.getpid()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="sayso", daemon=True)
+        self._crossing = Crossing(self._loop)
         self._service: Future[Service | None] = Future()
         self._ready: Future[None] = Future()
         self._stopping = asyncio.Event()
-        self._accepting = threading.Lock()
-        self._open = True
-        self._attending: set[asyncio.Task[None]] = set()
-        self._waiting: set[asyncio.Task[None]] = set()
         self.ended: Future[None] = Future()
         """Done when everything has stopped; carries the error when that was not asked for."""
 
@@ -58,7 +60,7 @@ class Runtime:
 
     def begin_open(self, service: Service) -> None:
         """Has the store opened and `service` started; returns at once."""
-        _resolve(self._service, service)
+        resolve(self._service, service)
 
     def open(self, service: Service) -> None:
         """Opens the store and starts `service`; blocks until both are there. Raises what kept them from it."""
@@ -75,134 +77,119 @@ class Runtime:
         self.request_stop()
         if self._thread.ident is None:
             self._loop.close()  # it never started
+            self._crossing.close()
         elif threading.current_thread() is not self._thread:
             self._thread.join()
 
     def submit(self, question: Question) -> Asked:
         asked = Asked(Future(), Future())
-        with self._accepting:
-            if self._open:
-                self._loop.call_soon_threadsafe(self._begin, question, asked)
-            else:
-                _fail(asked, NotReady("the server has stopped"))
+        if os.getpid() != self._process:
+            _fail(asked, NotReady("the server runs in the process that this one was forked from, out of its reach"))
+            return asked
+        attended = self._crossing.send(lambda: self._attend(question, asked))
+        attended.add_done_callback(lambda attended: _fail(asked, attended.exception() or ServerStopped()))
         return asked
 
     async def call(self, use: Callable[[Gateway], Coroutine[Any, Any, T]]) -> T:
-        """What `use` makes of the gateway, awaited on any loop. Raises what kept the store from opening."""
+        """What `use` makes of the gateway, on any loop. Raises what kept the store from opening, or NotReady."""
         if not self._ready.done():
             await asyncio.shield(asyncio.wrap_future(self._ready))
         self._ready.result()
-        if self.ended.done():
-            raise NotReady("the server has stopped")
         if asyncio.get_running_loop() is self._loop:
             return await use(self._gateway)
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(use(self._gateway), self._loop))
+        return await asyncio.wrap_future(self._crossing.send(lambda: use(self._gateway)))
 
     def _run(self) -> None:
+        error: BaseException | None = None
         try:
             with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
                 runner.run(self._main())
         except BaseException as exc:
-            _refuse(self._ready, exc)
-            _refuse(self.ended, exc)
-        _resolve(self.ended, None)
+            error = exc
+        self._crossing.close()
+        if error is None:
+            resolve(self.ended, None)
+        else:
+            refuse(self._ready, error)
+            refuse(self.ended, error)
 
     async def _main(self) -> None:
         try:
             service = await asyncio.wrap_future(self._service)
             if service is not None:
                 async with self._gateway.running(), service(self._gateway):
-                    _resolve(self._ready, None)
+                    resolve(self._ready, None)
                     await self._stopping.wait()
                     self._gateway.end_streams()
-                    await self._end_attending()
+                    await self._crossing.finish()
         except BaseException as exc:
-            _refuse(self._ready, exc)
+            if self._ready.done():
+                logger.exception("the server ended, though nobody stopped it")
+            refuse(self._ready, exc)
             raise
         finally:
             self._stopping.set()
-            _refuse(self._ready, ServerStopped("the server was stopped before it was ready"))
-            with self._accepting:
-                self._open = False
-            await asyncio.sleep(0)  # what was submitted until now begins, and is refused
-            await self._end_attending()
-
-    async def _end_attending(self) -> None:
-        while self._attending:
-            await asyncio.wait(self._attending)
+            refuse(self._ready, ServerStopped("the server was stopped before it was ready"))
+            await self._crossing.finish()
 
     def _begin_stop(self) -> None:
         self._stopping.set()
-        _resolve(self._service, None)
-
-    def _begin(self, question: Question, asked: Asked) -> None:
-        if self._stopping.is_set():
-            _fail(asked, NotReady("the server has stopped"))
-            return
-        task = self._loop.create_task(self._attend(question, asked))  # _main awaits it
-        self._attending.add(task)
-        task.add_done_callback(self._attending.discard)
-        asked.settled.add_done_callback(lambda settled: self._give_up(task) if settled.cancelled() else None)
-
-    def _give_up(self, task: asyncio.Task[None]) -> None:
-        """The asker no longer waits. A question on its way into the store gets there first, and is then abandoned."""
-        with suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(lambda: task.cancel() if task in self._waiting else None)
+        resolve(self._service, None)
 
     async def _attend(self, question: Question, asked: Asked) -> None:
         """Sees one question of this process through to its outcome."""
         try:
-            async with asyncio.timeout(limits.READY):
-                await asyncio.shield(asyncio.wrap_future(self._ready))
-        except Exception as exc:
-            _fail(asked, NotReady(f"the server was not ready: {exc!r}"))
-            return
-        try:
+            await self._until_ready()
             request, _ = await self._gateway.ask(question, by=_IN_PROCESS, durable=False)
-        except Exception as exc:
-            if not isinstance(exc, SaysoError):
-                logger.exception("a question could not be asked")
-            _fail(asked, exc)
-            return
-        _resolve(asked.stored, request)
-        self._on_asked(request)
-        await self._wait(request.request_id, asked)
-
-    async def _wait(self, request_id: str, asked: Asked) -> None:
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - this runs in one
-        try:
-            self._waiting.add(task)
-            outcome = None if asked.settled.cancelled() else await self._gateway.settled(request_id, wait=None)
-        except asyncio.CancelledError:
-            outcome = None
+            resolve(asked.stored, request)
+            self._tell(request)
+            resolve(asked.settled, await self._outcome(request, asked))
         except SaysoError as exc:
             _fail(asked, exc)
-            return
-        finally:
-            self._waiting.discard(task)
-        if outcome is None or outcome.is_open:
-            try:
-                await self._gateway.abandon(request_id)
-            except SaysoError:
-                logger.exception(
-                    "not cancelled; the next opening of the store does it", extra={"request_id": request_id}
-                )
-            _refuse(asked.settled, ServerStopped())
-        else:
-            _resolve(asked.settled, outcome)
+        except Exception as exc:
+            logger.exception("a question was lost")
+            _fail(asked, SaysoError(f"the question was lost: {exc!r}"))
 
+    async def _until_ready(self) -> None:
+        """Raises NotReady where nothing was asked of anyone, and nothing will be."""
+        if self._stopping.is_set():
+            raise NotReady("the server has stopped")
+        try:
+            async with asyncio.timeout(limits.READY):
+                await asyncio.shield(asyncio.wrap_future(self._ready))
+        except (Misconfigured, StoreFailed) as exc:
+            if not self._has_console:
+                raise
+            raise NotReady(f"the server did not come up: {exc}") from exc
+        except Exception as exc:
+            raise NotReady(f"the server did not come up: {exc!r}") from exc
 
-def _resolve(future: Future[T], result: T) -> None:
-    with suppress(InvalidStateError):  # already done, or cancelled by the one who waited
-        future.set_result(result)
+    async def _outcome(self, request: Request, asked: Asked) -> Request:
+        """The settled request. A question whose asker no longer waits, or whose server ends, is given up."""
+        waiting = asyncio.ensure_future(self._gateway.settled(request.request_id, wait=None))
+        asked.settled.add_done_callback(lambda settled: self._cancel(waiting) if settled.cancelled() else None)
+        await asyncio.wait([waiting])
+        outcome = None if waiting.cancelled() else waiting.result()
+        if outcome is not None and not outcome.is_open:
+            return outcome
+        try:
+            given_up = await self._gateway.abandon(request.request_id)
+        except SaysoError:
+            logger.exception("not cancelled; the next opening of the store does it")
+            given_up = None
+        raise ServerStopped(request=given_up)
 
+    def _cancel(self, waiting: asyncio.Future[Any]) -> None:
+        with suppress(RuntimeError):  # the loop is closed, and nobody waits any more
+            self._loop.call_soon_threadsafe(waiting.cancel)
 
-def _refuse(future: Future[Any], error: BaseException) -> None:
-    with suppress(InvalidStateError):
-        future.set_exception(error)
+    def _tell(self, request: Request) -> None:
+        try:
+            self._on_asked(request)
+        except Exception:
+            logger.exception("nobody was told of a question; it is asked all the same")
 
 
 def _fail(asked: Asked, error: BaseException) -> None:
-    _refuse(asked.stored, error)
-    _refuse(asked.settled, error)
+    refuse(asked.stored, error)
+    refuse(asked.settled, error)

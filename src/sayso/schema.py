@@ -6,17 +6,21 @@ References to other documents are refused, and patterns run on a linear-time eng
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 from urllib.parse import unquote
 
 import jsonschema_rs
 import msgspec
 
+from sayso import limits
 from sayso.errors import Fault, Invalid
 
 _OPEN_ENDED = {"AdditionalProperties", "UnevaluatedProperties", "PropertyNames"}
 _SUBSCHEMAS = 2_000
 """In a schema at the most, each counted as often as it is referred to: a few words can mean 2^50 checks otherwise."""
+_PATTERN = 20
+"""Subschemas that a pattern counts for: what it takes when it is compiled."""
 _POINTER = 500
 """Characters of a pointer at the most; it names members that the sender chose."""
 _FAULTS = 50
@@ -35,16 +39,15 @@ def check_schema(schema: dict[str, Any], pointer: str) -> None:
 def check_value(value: Any, schema: dict[str, Any], pointer: str) -> None:
     """Raises Invalid with one fault for each place below `pointer` where `value` does not fit `schema`."""
     validator = _validator(msgspec.json.encode(schema, order="deterministic"), pointer)
-    faults = []
-    for error in validator.iter_errors(value):
-        faults.append(Fault(pointer + _pointer(error.instance_path), _detail(error)))
-        if len(faults) == _FAULTS:
-            break
-    if faults:
-        raise Invalid(*faults)
+    try:
+        validator.validate(value)  # ends at the first misfit; `iter_errors` makes all before it gives one
+    except jsonschema_rs.ValidationError as first:
+        small = _Weight(schema, pointer).of(schema) * _members(value) <= limits.SCHEMA_WORK
+        errors = islice(validator.iter_errors(value), _FAULTS) if small else [first]
+        raise Invalid(*(Fault(pointer + _pointer(error.instance_path), _detail(error)) for error in errors)) from first
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=16)  # a schema may take megabytes when it is compiled
 def _validator(encoded: bytes, pointer: str) -> jsonschema_rs.Draft202012Validator:
     try:
         return jsonschema_rs.Draft202012Validator(
@@ -79,7 +82,8 @@ class _Weight:
             and node is not self._root
         ):
             raise Invalid(Fault(self._pointer, "may name only its whole ($id); refer to parts as #/$defs/name"))
-        weight = 1 + sum(self.of(child) for child in node.values())
+        weight = 1 + _PATTERN * (isinstance(node.get("pattern"), str) + len(node.get("patternProperties") or ()))
+        weight += sum(self.of(child) for child in node.values())
         for name in ("$ref", "$dynamicRef", "$recursiveRef"):
             if isinstance(reference := node.get(name), str):
                 weight += self._referred(reference)
@@ -118,6 +122,13 @@ def _pointer(path: list[str | int]) -> str:
             break
         pointer = longer
     return pointer
+
+
+def _members(value: Any) -> int:
+    """How many values there are in `value`, itself included."""
+    if isinstance(value, dict | list):
+        return 1 + sum(_members(child) for child in (value.values() if isinstance(value, dict) else value))
+    return 1
 
 
 def _detail(error: jsonschema_rs.ValidationError) -> str:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from sayso.errors import Misconfigured
+
+_ORIGIN = re.compile(r"https?://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:\d{1,5})?")
 
 
 def api_key() -> str | None:
@@ -23,6 +27,17 @@ def api_key() -> str | None:
     except (OSError, UnicodeError) as exc:
         raise Misconfigured(f"SAYSO_API_KEY_FILE names {file}, which cannot be read") from exc
     return checked_key(lines[0].strip() if lines else "", f"SAYSO_API_KEY_FILE names {file}, whose first line")
+
+
+def checked_origins(origins: Iterable[str]) -> tuple[str, ...]:
+    """Origins as a browser writes them: `https://app.example.com`, maybe with a port. Raises Misconfigured."""
+    if isinstance(origins, str):
+        raise Misconfigured(f"allow_origins is a list: [{origins!r}]")
+    found = tuple(origin.rstrip("/").lower() for origin in origins)
+    for origin in found:
+        if not _ORIGIN.fullmatch(origin):
+            raise Misconfigured(f"{origin!r} in allow_origins is no origin; write it as https://app.example.com[:port]")
+    return found
 
 
 def checked_key(key: str, where: str) -> str:

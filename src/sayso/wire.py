@@ -107,7 +107,10 @@ def encode(value: Any) -> bytes:
 
 
 def decode_request(data: bytes) -> Request:
-    """What `encode` made of a request; for stores and clients, which trust their source."""
+    """What `encode` made of a request, maybe by a newer version: members not known here are passed over.
+
+    Raises ValueError.
+    """
     return _request_decoder.decode(data)
 
 

@@ -12,8 +12,8 @@ class SetClock(Clock):
     """Begins at NOW. `advance` is time that passes; `set_wall` is somebody who sets the machine's clock."""
 
     def __init__(self) -> None:
-        super().__init__()
         self._seconds = 0.0
+        super().__init__()
         self._wall = NOW
         self._started = (NOW, 0.0)
 

@@ -542,11 +542,11 @@ def test_each_open_question_is_one_line_that_shows_how_to_answer(capsys: pytest.
     hostile, plain = _notices(capsys, quiet=False)
     assert all(character.isprintable() for character in hostile.removesuffix("\n"))
     assert "Ship" in hostile
-    assert "Ed ]0;x itor waits for an answer" in hostile
+    assert "# Ed ]0;x itor: " in hostile
     assert "curl " in plain
     assert "/requests/order-42/answer" in plain
     assert "http://localhost:" in plain
-    assert "$SAYSO_API_KEY" in plain
+    assert "<your key>" in plain
 
 
 @pytest.mark.promise("DOOR-6")

@@ -206,7 +206,8 @@ async def test_what_a_killed_process_left_waiting_is_cancelled_and_what_came_ove
         async with httpx.AsyncClient(base_url=url, headers=_RIGHT) as api:
             for id in ("open", "answered"):
                 question = {"request_id": id, "execution_id": "run-1", "prompt": "Ship it?"}
-                assert (await api.post("/requests", json=question)).status_code == 201
+                response = await api.post("/requests", json=question)
+                assert response.status_code == 201, (response.text, response.headers, url)
             answer = await api.post("/requests/answered/answer", json={"human_feedback": "yes"})
             assert answer.status_code == 200
         running.send(signal.SIGKILL)

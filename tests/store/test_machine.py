@@ -63,7 +63,7 @@ class Twins(RuleBasedStateMachine):
 
     @rule(stored=requests, execution=EXECUTIONS)
     def put_again(self, stored: Request, execution: str) -> None:
-        repeat = request(request_id=stored.request_id, execution_id=execution, prompt="another")
+        repeat = request(request_id=stored.request_id, execution_id=execution, prompt="another", durable=stored.durable)
         self._both(lambda store: store.put(repeat, asked(repeat)))
 
     @rule(target=requests)

@@ -8,13 +8,14 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp
 
 from sayso.errors import SaysoError
 from sayso.server import health, longpoll, openapi, requests, sse, websocket
 from sayso.server.access import Access
 from sayso.server.door import Door
-from sayso.server.problems import on_crash, on_http_exception, on_sayso_error
+from sayso.server.problems import on_crash, on_disconnect, on_http_exception, on_sayso_error
 
 
 def build(access: Access, *, api_key: str | None = None, allow_origins: Iterable[str] = ()) -> ASGIApp:
@@ -43,6 +44,7 @@ def build(access: Access, *, api_key: str | None = None, allow_origins: Iterable
         exception_handlers={
             SaysoError: on_sayso_error,
             HTTPException: on_http_exception,
+            ClientDisconnect: on_disconnect,
             Exception: on_crash,
         },
     )

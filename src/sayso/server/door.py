@@ -16,6 +16,8 @@ from sayso import limits
 from sayso.errors import Forbidden, SaysoError, TooLarge, Unauthorised
 from sayso.server.problems import refuse
 
+_FORWARDED: Final = frozenset({"forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip"})
+"""What a proxy on this machine adds to a call from elsewhere."""
 ANONYMOUS: Final = "anonymous"
 _DEFAULT_KEY: Final = "key:default"
 _PUBLIC: Final = {"/health", "/openapi.json"}
@@ -51,7 +53,7 @@ class Door:
         self._check_host(scope, headers)
         self._check_origin(headers)
         path = scope["path"].removeprefix(scope.get("root_path", ""))
-        if self._key is None and _is_elsewhere(scope):
+        if self._key is None and (_is_elsewhere(scope) or not _FORWARDED.isdisjoint(headers.keys())):
             raise Forbidden("this server has no key, so it is for this machine alone; give it one: api_key=…")
         if self._key is None or path in _PUBLIC or (scope["type"] == "http" and scope["method"] == "OPTIONS"):
             return ANONYMOUS
@@ -74,7 +76,8 @@ class Door:
     def _check_origin(self, headers: Headers) -> None:
         """A page of another origin can send anything that a form can; its Origin header tells on it."""
         origin = headers.get("origin", "").rstrip("/").lower()
-        if origin and origin not in self._origins and urlsplit(origin).netloc != headers.get("host", "").lower():
+        own = {f"{scheme}://{headers.get('host', '').lower()}" for scheme in ("http", "https")}
+        if origin and origin not in self._origins | own:
             raise Forbidden("pages of this origin are not let in; name it to the server: allow_origins=['https://…']")
 
 

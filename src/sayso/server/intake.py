@@ -5,16 +5,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from typing import Final
 
 from starlette.requests import HTTPConnection, Request
 
 from sayso import limits
 from sayso.errors import Fault, Invalid, TooLarge
-from sayso.model import is_id
+from sayso.model import ID_RULE, is_id
 
 _PREFER_WAIT = re.compile(r"(?:^|[,;\s])wait=(\d+(?:\.\d+)?)")
-_BAD_ID: Final = "an id is 1 to 128 of A-Z a-z 0-9 . _ ~ : -"
 
 
 async def body(request: Request) -> bytes:
@@ -35,7 +33,7 @@ def execution_id(connection: HTTPConnection) -> str | None:
     """The execution in the path; None on the addresses of all executions. Raises Invalid."""
     id: str | None = connection.path_params.get("execution_id")
     if id is not None and not is_id(id):
-        raise Invalid(Fault("/execution_id", _BAD_ID))
+        raise Invalid(Fault("/execution_id", ID_RULE))
     return id
 
 

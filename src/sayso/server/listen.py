@@ -5,10 +5,11 @@ from __future__ import annotations
 import errno
 import ipaddress
 import socket
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 from sayso.errors import Misconfigured, PortTaken
 
+_TRIES = 10
 _BACKLOG = 1024
 """Connections the kernel holds for us while the loop is busy."""
 
@@ -18,6 +19,13 @@ def bind(host: str, port: int) -> list[socket.socket]:
 
     Raises PortTaken, or Misconfigured for a host that is not this machine's.
     """
+    for _ in range(_TRIES if port == 0 else 0):  # free on one address does not mean free on the other
+        with suppress(PortTaken):
+            return _bind_all(host, port)
+    return _bind_all(host, port)
+
+
+def _bind_all(host: str, port: int) -> list[socket.socket]:
     with ExitStack() as opened:
         sockets: list[socket.socket] = []
         for family, address in _addresses(host, port):

@@ -6,9 +6,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from sayso import limits
 from sayso.gateway import Batch, Gateway
 from sayso.server import intake
 from sayso.server.access import Access
+from sayso.store import is_whole
 from sayso.wire import events_page
 
 
@@ -38,8 +40,8 @@ async def _page(gateway: Gateway, execution_id: str | None, cursor: str | None, 
 async def _fresh_page(gateway: Gateway, execution_id: str | None, batch: Batch) -> bytes:
     """The page of a client whose cursor means nothing: what is open, and where to go on from."""
     assert batch.reset is not None  # noqa: S101 - the caller has seen it
-    events = await gateway.open_events(execution_id)
-    known = [event for event in events if event.position <= batch.place.position]
-    more = len(known) < len(events) or batch.reset.more
+    events = await gateway.open_events(execution_id, limit=limits.PAGE + 1)
+    known = [event for event in events if event.position <= batch.place.position][: limits.PAGE]
+    more = not is_whole(events, limits.PAGE + 1)
     cursor = known[-1].event_id if known and more else batch.reset.event_id
     return events_page(known, cursor=cursor, more=more, reset=batch.reset)

@@ -52,6 +52,11 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
     return response
 
 
+async def on_disconnect(request: Request, error: Exception) -> Response:
+    """The client left before it had sent everything: nobody hears the answer, and nothing went wrong here."""
+    return Response(status_code=499)
+
+
 async def on_crash(request: Request, error: Exception) -> Response:
     """The last resort: Starlette logs the error itself; the caller learns nothing of the inside."""
     return problem_response(SaysoError())

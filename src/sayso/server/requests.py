@@ -10,7 +10,7 @@ from starlette.routing import BaseRoute, Route
 
 from sayso import limits
 from sayso.errors import Fault, Invalid
-from sayso.model import STATUSES, is_id
+from sayso.model import ID_RULE, STATUSES, is_id
 from sayso.server import intake
 from sayso.server.access import Access
 from sayso.store import Filter
@@ -78,7 +78,7 @@ def _filter(request: Request) -> Filter:
         raise Invalid(Fault("/status", f"must be of: {', '.join(STATUSES)}"))
     execution_id = request.query_params.get("execution_id")
     if execution_id is not None and not is_id(execution_id):
-        raise Invalid(Fault("/execution_id", "an id is 1 to 128 of A-Z a-z 0-9 . _ ~ : -"))
+        raise Invalid(Fault("/execution_id", ID_RULE))
     return Filter(status=statuses or None, execution_id=execution_id)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Final
 
 from starlette.routing import BaseRoute, WebSocketRoute
@@ -22,7 +22,8 @@ logger = logging.getLogger(__name__)
 
 RESTART: Final = 1012
 """Close code: the server restarts; come back with your cursor."""
-TOO_BIG: Final = 1009
+_CLOSE: Final = 1.0
+"""Seconds for the word of farewell."""
 TOO_SLOW: Final = 4408
 """Close code: the client took nothing for limits.SEND."""
 
@@ -63,12 +64,12 @@ class _Session:
                         await self._send(batch.reset.data.decode())
                     for event in batch.events:
                         await self._send(event.text)
-            await self._websocket.close(RESTART, "the server stops; reconnect with last_event_id")
+            await self._close(RESTART, "the server stops; reconnect with last_event_id")
         except TimeoutError:
-            await self._websocket.close(TOO_SLOW, "too slow; reconnect with last_event_id")
+            await self._close(TOO_SLOW, "too slow; reconnect with last_event_id")
         except SaysoError:
             logger.exception("stream ended early; the client can resume")
-            await self._websocket.close(RESTART, "the server failed; reconnect with last_event_id")
+            await self._close(RESTART, "the server failed; reconnect with last_event_id")
         except WebSocketDisconnect:
             return
 
@@ -95,6 +96,12 @@ class _Session:
             return accepted_message(request)
         except SaysoError as error:
             return error_message(error, reference(message))
+
+    async def _close(self, code: int, reason: str) -> None:
+        """A client that reads nothing does not read this either."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSE):
+                await self._websocket.close(code, reason)
 
     async def _send(self, text: str) -> None:
         async with asyncio.timeout(limits.SEND):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
+from sayso import limits
 from sayso.model import InputCompleted, InputRequired, Request, Status
 from sayso.wire import Event
 
@@ -55,6 +56,21 @@ class Located(NamedTuple):
     position: int
 
 
+def is_whole(events: Sequence[Event], limit: int) -> bool:
+    """Whether a read that was given `limit` and gave `events` came to the end of what there was."""
+    return len(events) < limit and sum(len(event.data) for event in events) < limits.BATCH
+
+
+def within_batch(events: Iterable[Event]) -> Iterator[Event]:
+    """The first of `events`, until they are limits.BATCH bytes; the last one may go beyond."""
+    size = 0
+    for event in events:
+        yield event
+        size += len(event.data)
+        if size >= limits.BATCH:
+            return
+
+
 class Store(Protocol):
     """One log and its requests. Every method raises StoreFailed when the storage does; then nothing was acknowledged.
 
@@ -88,7 +104,8 @@ class Store(Protocol):
     async def read(
         self, execution_id: str | None, *, after: int, limit: int, open_only: bool = False
     ) -> Sequence[Event]:
-        """At most `limit` events after position `after`, in order, of one execution or (None) of all.
+        """Events after position `after`, in order, of one execution or (None) of all: at most `limit`, and none after
+        they are limits.BATCH bytes. `is_whole` says whether there were more.
 
         Never shows an event before one with a smaller position has become visible. `open_only`: only the asking events
         of requests that are still pending.

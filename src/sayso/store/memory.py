@@ -9,7 +9,7 @@ from itertools import islice
 
 from sayso.errors import NotFound
 from sayso.model import Fact, InputCompleted, InputRequired, Request
-from sayso.store import Filter, Located, Page, Put, Settled
+from sayso.store import Filter, Located, Page, Put, Settled, within_batch
 from sayso.store.changes import Changes
 from sayso.wire import Event
 
@@ -76,7 +76,8 @@ class MemoryStore:
     ) -> Sequence[Event]:
         stream = self._stream(execution_id)
         later = islice(stream, bisect_right(stream, after, key=lambda event: event.position), None)
-        return list(islice((event for event in later if not open_only or self._asks_what_is_open(event)), limit))
+        found = (event for event in later if not open_only or self._asks_what_is_open(event))
+        return list(within_batch(islice(found, limit)))
 
     def changes(self) -> AsyncIterator[frozenset[str] | None]:
         return self._changes.follow()

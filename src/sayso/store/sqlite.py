@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 
 from sayso.errors import NotFound, StoreFailed, StoreInUse, StoreTooNew
 from sayso.model import Fact, InputCompleted, InputRequired, Request
-from sayso.store import Filter, Located, Page, Put, Settled
+from sayso.store import Filter, Located, Page, Put, Settled, within_batch
 from sayso.store.changes import Changes
 from sayso.store.sql import migrations, queries
 from sayso.wire import Event, decode_request, encode
@@ -102,7 +102,7 @@ class SQLiteStore:
     ) -> Sequence[Event]:
         name = f"read_{'open_' if open_only else ''}{'all' if execution_id is None else 'execution'}"
         asked = {"execution_id": execution_id, "after": after, "limit": limit}
-        return await self._read(lambda db: [Event(*row) for row in db.execute(_Q[name], asked)])
+        return await self._read(lambda db: list(within_batch(Event(*row) for row in db.execute(_Q[name], asked))))
 
     def changes(self) -> AsyncIterator[frozenset[str] | None]:
         return self._changes.follow()
@@ -150,16 +150,17 @@ class SQLiteStore:
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock.acquire(blocking=False)
+            self.path.touch(mode=0o600)  # before SQLite makes it for all to read
         except Timeout:
             raise StoreInUse(
                 f"{self.path} is open in another process ({self._owner()}); stop that one, choose another file with "
                 "store='sqlite:///…', or share one database between processes"
             ) from None
         except OSError as exc:
+            self._lock.release()
             raise StoreFailed(f"cannot use {self.path}: {exc.strerror}; choose another file with store=") from exc
         try:
             with _failures(f"{self.path} cannot be used"), ExitStack() as on_failure:
-                self.path.touch(mode=0o600)  # before SQLite makes it for all to read
                 db = on_failure.enter_context(closing(_connect(self.path)))
                 _migrate(db, self.path)
                 db.execute(_Q["set_meta"], {"key": "owner", "value": f"process {os.getpid()}"})
@@ -325,7 +326,19 @@ def _append(db: sqlite3.Connection, fact: Fact) -> int:
 
 def _get(db: sqlite3.Connection, request_id: str) -> Request | None:
     row = db.execute(_Q["get_request"], {"request_id": request_id}).fetchone()
-    return decode_request(row[0]) if row else None
+    try:
+        return decode_request(row[0]) if row else None
+    except ValueError as exc:
+        raise StoreFailed(f"request {request_id} is damaged: {exc}") from exc
+
+
+def _readable(rows: list[tuple[int, bytes]]) -> Iterator[Request]:
+    """One damaged request must not hide the others, nor keep their deadlines from being kept."""
+    for position, data in rows:
+        try:
+            yield decode_request(data)
+        except ValueError:
+            logger.exception("a damaged request was passed over", extra={"position": position})
 
 
 def _list(db: sqlite3.Connection, filter: Filter, after: int, limit: int) -> Page:
@@ -354,7 +367,7 @@ def _list(db: sqlite3.Connection, filter: Filter, after: int, limit: int) -> Pag
     finally:
         db.execute("COMMIT")
     return Page(
-        requests=tuple(decode_request(data) for _, data in rows[:limit]),
+        requests=tuple(_readable(rows[:limit])),
         next=rows[limit - 1][0] if len(rows) > limit else None,
         head_event_id=last[0] if last else None,
         head=last[1] if last else 0,

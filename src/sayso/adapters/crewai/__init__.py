@@ -17,7 +17,7 @@ except ImportError as exc:
 from sayso.adapters.crewai.endings import Rejected, Stopped, Unanswered
 from sayso.adapters.crewai.events import HumanInputCompletedEvent, HumanInputRequiredEvent
 from sayso.adapters.crewai.identity import execution
-from sayso.adapters.crewai.install import install, prepare
+from sayso.adapters.crewai.install import install, stand_by
 
 __all__ = [
     "HumanInputCompletedEvent",
@@ -27,5 +27,5 @@ __all__ = [
     "Unanswered",
     "execution",
     "install",
-    "prepare",
+    "stand_by",
 ]

@@ -10,7 +10,7 @@ from typing import Any
 from crewai.execution import clear_execution_uuid, get_execution_uuid, set_execution_uuid
 
 from sayso.errors import Fault, Invalid
-from sayso.model import derived_uuid, is_id
+from sayso.model import ID_RULE, derived_uuid, is_id
 
 
 @contextmanager
@@ -22,7 +22,7 @@ def execution(id: str | None = None) -> Iterator[str]:
     """
     chosen = str(uuid.uuid4()) if id is None else id
     if not is_id(chosen):
-        raise Invalid(Fault("/execution_id", "must be 1 to 128 of A-Z a-z 0-9 . _ ~ : -"))
+        raise Invalid(Fault("/execution_id", ID_RULE))
     token = set_execution_uuid(chosen)
     try:
         yield chosen

@@ -23,12 +23,12 @@ def install(asker: Asker) -> Callable[[], None]:
     return _installed.add(asker)
 
 
-def prepare(owner: object) -> Callable[[], None]:
+def stand_by(owner: object) -> Callable[[], None]:
     """Lets tasks that begin from now on ask whoever is installed when their draft is ready, if anyone is.
 
     It holds until the returned function is called, or `owner` is no more.
     """
-    return _installed.prepare(owner)
+    return _installed.stand_by(owner)
 
 
 class _Installed:
@@ -55,7 +55,7 @@ class _Installed:
             self._hook_if_needed()
         return remove
 
-    def prepare(self, owner: object) -> Callable[[], None]:
+    def stand_by(self, owner: object) -> Callable[[], None]:
         known = ref(owner)
 
         def forget() -> None:

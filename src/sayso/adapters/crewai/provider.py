@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -11,10 +13,12 @@ from crewai.core.providers.human_input import AsyncExecutorContext, ExecutorCont
 
 from sayso.adapters.crewai.endings import ended_by
 from sayso.adapters.crewai.events import mirror_asked, mirror_settled
-from sayso.adapters.crewai.review import Review
+from sayso.adapters.crewai.review import Review, began
 from sayso.asker import Asker, wait_for
-from sayso.errors import NotReady, SaysoError
+from sayso.errors import NotReady, SaysoError, ServerStopped
 from sayso.model import Question, Request
+
+logger = logging.getLogger(__name__)
 
 
 class SaysoProvider(SyncHumanInputProvider):
@@ -23,6 +27,10 @@ class SaysoProvider(SyncHumanInputProvider):
     def __init__(self, asker: Callable[[], Asker | None]) -> None:
         self._asker = asker
 
+    def setup_messages(self, context: ExecutorContext) -> bool:
+        began.set(time.monotonic())
+        return super().setup_messages(context)
+
     def handle_feedback(self, formatted_answer: AgentFinish, context: ExecutorContext) -> AgentFinish:
         if context._is_training_mode():
             return super().handle_feedback(formatted_answer, context)
@@ -30,7 +38,8 @@ class SaysoProvider(SyncHumanInputProvider):
         while asker := self._asker():
             try:
                 step = review.take(_ask(asker, review.question(), context.task))
-            except NotReady:
+            except NotReady as error:
+                logger.warning("asking in the console: %s", error)
                 break
             except SaysoError as error:
                 raise ended_by(error) from error
@@ -49,7 +58,8 @@ class SaysoProvider(SyncHumanInputProvider):
         while asker := self._asker():
             try:
                 step = review.take(await _ask_async(asker, review.question(), context.task))
-            except NotReady:
+            except NotReady as error:
+                logger.warning("asking in the console: %s", error)
                 break
             except SaysoError as error:
                 raise ended_by(error) from error
@@ -62,8 +72,15 @@ class SaysoProvider(SyncHumanInputProvider):
 
 def _ask(asker: Asker, question: Question, source: Any) -> Request:
     asked = asker.submit(question)
-    mirror_asked(source, wait_for(asked.stored))
-    outcome = wait_for(asked.settled)
+    try:
+        mirror_asked(source, wait_for(asked.stored))
+        outcome = wait_for(asked.settled)
+    except ServerStopped as stopped:
+        _mirror_given_up(source, stopped)
+        raise
+    except BaseException:
+        asked.settled.cancel()
+        raise
     mirror_settled(source, outcome)
     return outcome
 
@@ -73,8 +90,16 @@ async def _ask_async(asker: Asker, question: Question, source: Any) -> Request:
     try:
         mirror_asked(source, await asyncio.wrap_future(asked.stored))
         outcome = await asyncio.wrap_future(asked.settled)
-    except asyncio.CancelledError:
+    except ServerStopped as stopped:
+        _mirror_given_up(source, stopped)
+        raise
+    except BaseException:
         asked.settled.cancel()
         raise
     mirror_settled(source, outcome)
     return outcome
+
+
+def _mirror_given_up(source: Any, stopped: ServerStopped) -> None:
+    if stopped.request is not None:
+        mirror_settled(source, stopped.request)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+import time
+from contextvars import ContextVar
 from typing import Any, Final, Literal
 
 import msgspec
 from crewai.agents.parser import AgentFinish
-from crewai.core.providers.human_input import ExecutorContext, HumanInputProvider
+from crewai.core.providers.human_input import ExecutorContext
 from pydantic import BaseModel, ValidationError
 
 from sayso import limits
@@ -19,6 +20,9 @@ from sayso.schema import check_schema
 
 Step = Literal["done", "redraft", "ask"]
 """What follows from an outcome: the draft stands, the agent must work again, or the person is asked again."""
+
+began: ContextVar[float | None] = ContextVar("sayso_attempt_began", default=None)
+"""When this attempt at the task began (monotonic seconds): crewAI counts `max_execution_time` anew for each."""
 
 _WHAT_TO_DO: Final = (
     "Review the agent's draft. **Approve** takes it as it is, **respond** tells the agent what to change, "
@@ -45,8 +49,8 @@ class Review:
         """The question of this round."""
         crew, task, agent = self._context.crew, self._context.task, self._context.agent
         role = _line(agent.role)
-        text = HumanInputProvider._get_output_string(self.draft)
-        time_left = _time_left(agent, task)
+        text = _shown(self.draft.output)
+        time_left = _time_left(agent)
         own = ids(crew, task, agent)
         return Question(
             execution_id=self._execution_id,
@@ -59,7 +63,7 @@ class Review:
             context=_cut(text, limits.CONTEXT),
             context_data={"agent": role, "task": _line(_task_name(task)), "crew": _line(_crew_name(crew))},
             response_schema=_schema(self._model),
-            reason_flags={"missing_field": self._model is not None and not _fits(text, self._model)},
+            reason_flags={"missing_field": isinstance(self.draft.output, str) and not _fits(text, self._model)},
             source=Source(name="crewai", native=native_ids(crew, task, agent)),
             round=self._round,
             previous=self._previous,
@@ -90,10 +94,12 @@ class Review:
     def _edited(self, edited: Any) -> Any:
         """The person's version in the form the draft had. The schema was checked when it was sent; a model's own
         validators may want more, which raises ValidationError."""
-        checked = self._model.model_validate(edited) if self._model and not isinstance(edited, str) else None
-        if isinstance(self.draft.output, BaseModel):
-            return checked if checked is not None else type(self.draft.output).model_validate(edited)
-        return edited if isinstance(edited, str) else msgspec.json.encode(edited).decode()
+        model = type(self.draft.output) if isinstance(self.draft.output, BaseModel) else self._model
+        if model is None:
+            return edited
+        text = edited if isinstance(edited, str) else msgspec.json.encode(edited).decode()
+        checked = model.model_validate_json(text)
+        return checked if isinstance(self.draft.output, BaseModel) else text
 
 
 def _prompt(task: Any) -> list[str]:
@@ -149,7 +155,14 @@ def _schema(model: type[BaseModel] | None) -> dict[str, Any] | None:
     return schema if len(msgspec.json.encode(schema)) <= limits.JSON else None
 
 
-def _fits(text: str, model: type[BaseModel]) -> bool:
+def _shown(output: str | BaseModel) -> str:
+    """By the names that the model's schema, and so an edit, goes by."""
+    return output if isinstance(output, str) else output.model_dump_json(by_alias=True)
+
+
+def _fits(text: str, model: type[BaseModel] | None) -> bool:
+    if model is None:
+        return True
     try:
         model.model_validate_json(text)
     except ValidationError:
@@ -157,11 +170,9 @@ def _fits(text: str, model: type[BaseModel]) -> bool:
     return True
 
 
-def _time_left(agent: Any, task: Any) -> float | None:
+def _time_left(agent: Any) -> float | None:
     """Seconds until crewAI's `max_execution_time` is over, which its sync road notices only after the wait."""
     most: float | None = getattr(agent, "max_execution_time", None)
-    started = getattr(task, "start_time", None)
-    if most is None or started is None:
+    if most is None or (start := began.get()) is None:
         return None
-    spent: float = (datetime.now(started.tzinfo) - started).total_seconds()
-    return max(0.1, most - spent)
+    return max(0.1, most - (time.monotonic() - start))

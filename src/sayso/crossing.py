@@ -1,0 +1,84 @@
+"""Calls from any thread into one loop, each with an owner: all get a result or an error, also at the loop's end."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from sayso.errors import NotReady
+
+T = TypeVar("T")
+
+
+class Crossing:
+    """The way into `loop`. `call_soon_threadsafe` alone drops without a word what comes just before a loop closes."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._gate = threading.Lock()
+        self._closed = False
+        self._open: set[Future[Any]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def send(self, work: Callable[[], Coroutine[Any, Any, T]]) -> Future[T]:
+        """What `work` gives on the loop; cancelling the future cancels it there. At the end it raises NotReady."""
+        future: Future[T] = Future()
+        with self._gate:
+            if self._closed:
+                refuse(future, NotReady("the server has stopped"))
+                return future
+            self._open.add(future)
+            self._loop.call_soon_threadsafe(self._begin, work, future)
+        future.add_done_callback(self._open.discard)
+        return future
+
+    async def finish(self) -> None:
+        """Waits for everything that has come over."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def close(self) -> None:
+        """Lets nothing more over, and refuses what got stuck; for when the loop is closed."""
+        with self._gate:
+            self._closed = True
+            left = list(self._open)
+        for future in left:
+            refuse(future, NotReady("the server has stopped"))
+
+    def _begin(self, work: Callable[[], Coroutine[Any, Any, T]], future: Future[T]) -> None:
+        if future.cancelled():
+            return
+        task = self._loop.create_task(work())  # `finish` awaits it
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda task: _hand_over(task, future))
+        future.add_done_callback(lambda future: self._cancel(task) if future.cancelled() else None)
+
+    def _cancel(self, task: asyncio.Task[Any]) -> None:
+        with suppress(RuntimeError):  # the loop is closed, and the task with it
+            self._loop.call_soon_threadsafe(task.cancel)
+
+
+def resolve(future: Future[T], result: T) -> None:
+    """Sets the result, unless the future is done already, or cancelled by the one who waited."""
+    with suppress(InvalidStateError):
+        future.set_result(result)
+
+
+def refuse(future: Future[Any], error: BaseException) -> None:
+    """Sets the exception, unless the future is done already, or cancelled by the one who waited."""
+    with suppress(InvalidStateError):
+        future.set_exception(error)
+
+
+def _hand_over(task: asyncio.Task[T], future: Future[T]) -> None:
+    if task.cancelled():
+        refuse(future, NotReady("the server has stopped"))
+    elif error := task.exception():
+        refuse(future, error)
+    else:
+        resolve(future, task.result())
