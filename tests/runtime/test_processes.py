@@ -33,7 +33,7 @@ import os, sys
 from sayso import HumanInputServer
 from sayso.model import Question
 
-server = HumanInputServer(port=0, api_key=sys.argv[1], store=sys.argv[2], adapters=False)
+server = HumanInputServer(port=0, api_key=sys.argv[1], store=sys.argv[2], adapters=False, quiet=True)
 server.__enter__()
 asked = server._running.submit(Question(execution_id="run-1", request_id="in-process", prompt="Ship it?"))
 asked.stored.result()
