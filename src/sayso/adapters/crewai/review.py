@@ -119,7 +119,7 @@ def _cut(text: str, limit: int) -> str:
 
 
 def _line(text: str) -> str:
-    line = " ".join(text.split())
+    line = " ".join(text.encode("utf-8", "replace").decode().split())
     most = limits.TITLE_CHARACTERS
     return line if len(line) <= most else line[: most - 1] + "…"
 
