@@ -180,7 +180,8 @@ class HumanInputServer:
                         self._bound_port = sockets[0].getsockname()[1]
                 runtime.open(service)
             except (Misconfigured, StoreFailed) as exc:
-                logger.error("the server did not start: %s", exc)
+                if threading.current_thread() is not threading.main_thread():
+                    logger.error("the server did not start: %s", exc)  # what a thread raises, nobody may see
                 raise
             on_failure.pop_all()
 

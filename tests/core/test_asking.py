@@ -306,6 +306,19 @@ def test_a_deadline_is_kept_as_it_is() -> None:
     assert request(deadline=deadline).deadline == deadline
 
 
+@pytest.mark.parametrize("offset", ["+05:45", "-03:30", "+23:59"])
+def test_a_deadline_of_an_odd_zone_is_kept_in_utc(offset: str) -> None:
+    asked = decode_question(
+        json.dumps({"execution_id": "a", "prompt": "b", "deadline": f"2031-05-01T12:00:00{offset}"}).encode()
+    )
+
+    kept = request(deadline=asked.deadline)
+
+    assert kept.deadline is not None
+    assert (kept.deadline, kept.deadline.tzinfo) == (asked.deadline, UTC)
+    assert json.loads(encode(kept))["deadline"].endswith("Z")
+
+
 @pytest.mark.promise("ASK-4")
 @pytest.mark.parametrize("deadline", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
 def test_a_deadline_that_has_no_time_in_utc_is_refused(deadline: str) -> None:

@@ -168,6 +168,27 @@ def test_faults_are_counted_no_further_than_anyone_reads() -> None:
     assert len(faults_of([0] * 1_000, {"items": {"type": "string"}})) == 50
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is limited as Linux does it")
+def test_a_misfit_that_would_cost_much_to_tell_whole_is_told_as_one_fault() -> None:
+    """As many faults as choices times items, each of them with a copy of what it is about, fill the memory."""
+    refuse = """
+import resource
+from sayso.errors import Invalid
+from sayso.schema import check_schema, check_value
+
+resource.setrlimit(resource.RLIMIT_AS, (1024**3, 1024**3))
+schema = {"items": {"anyOf": [{"type": "string"}] * 200}}
+check_schema(schema, "")
+try:
+    check_value([1] * 2_000, schema, "/values")
+except Invalid as refused:
+    print(len(refused.faults), refused.faults[0].pointer)
+"""
+    ran = subprocess.run([sys.executable, "-c", refuse], capture_output=True, text=True, timeout=20, check=False)
+
+    assert (ran.stdout, ran.stderr, ran.returncode) == ("1 /values/0\n", "", 0)
+
+
 @given(
     JSON,
     st.sampled_from(

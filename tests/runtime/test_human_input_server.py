@@ -7,10 +7,12 @@ import gc
 import io
 import logging
 import socket
+import sqlite3
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import wait
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from sayso.asker import Asked, wait_for
 from sayso.errors import (
     AlreadyStarted,
     Misconfigured,
+    NotReady,
     PortTaken,
     RequestMismatch,
     SaysoError,
@@ -29,7 +32,13 @@ from sayso.errors import (
     StoreInUse,
     Unavailable,
 )
-from tests.builders import question
+from sayso.gateway import Gateway
+from sayso.model import InputRequired, Request
+from sayso.runtime import Runtime
+from sayso.store import Filter
+from sayso.store.memory import MemoryStore
+from sayso.store.sqlite import SQLiteStore
+from tests.builders import NOW, question, request
 from tests.conftest import KEY
 
 _RIGHT = {"Authorization": f"Bearer {KEY}"}
@@ -436,8 +445,6 @@ class _SlowOpening:
     """Holds a store's opening until it is let go."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, fails: Exception | None = None) -> None:
-        from sayso.store.memory import MemoryStore
-
         self.go = threading.Event()
 
         async def open(store: MemoryStore) -> None:
@@ -598,6 +605,167 @@ def test_a_store_that_fails_while_the_server_stops_still_releases_who_waits(
     monkeypatch.setattr(Gateway, "abandon", fail)
     server.stop()
     assert isinstance(asked.settled.exception(10), ServerStopped)
+
+
+@pytest.mark.promise("SETTLE-1")
+@pytest.mark.parametrize("fails", ["ask", "settled"])
+def test_an_error_that_nobody_foresaw_reaches_who_waits(
+    serve: Callable[..., HumanInputServer],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    fails: str,
+) -> None:
+    async def fail(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    server = serve()
+    monkeypatch.setattr(Gateway, fails, fail)
+    asked = _submit(server)
+    with pytest.raises(SaysoError, match="lost: ZeroDivisionError"):
+        wait_for(asked.settled)
+    assert (asked.stored.exception(10) is None) == (fails == "settled")
+    assert "a question was lost" in caplog.text
+
+
+def test_a_notice_that_fails_does_not_cost_the_question(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object, **__: object) -> str:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(human_input_server, "notice", fail)
+    with _made(quiet=False) as server:
+        asked = _submit(server, request_id="order-42")
+        asked.stored.result(10)
+        answer = {"human_feedback": "yes"}
+        httpx.post(f"{server.url}/requests/order-42/answer", json=answer, headers=_RIGHT).raise_for_status()
+        assert asked.settled.result(10).human_feedback == "yes"
+    assert "nobody was told of a question" in caplog.text
+
+
+@pytest.mark.parametrize("round", range(5))
+def test_of_many_questions_and_calls_that_race_with_the_stop_every_one_is_done_afterwards(round: int) -> None:
+    server = _made(store=":memory:").__enter__()
+    runtime, line_up, asked, looks = (
+        server._running,
+        threading.Barrier(5),
+        list[Asked](),
+        list[type[Exception] | None](),
+    )
+    assert isinstance(runtime, Runtime)
+
+    def submit() -> None:
+        line_up.wait(10)
+        while True:
+            asked.append(runtime.submit(question()))
+            if asked[-1].stored.done() and isinstance(asked[-1].stored.exception(), NotReady):
+                return
+
+    async def call() -> None:
+        while True:
+            try:
+                await asyncio.wait_for(runtime.call(lambda gateway: gateway.list(Filter(), limit=1)), 10)
+            except Exception as exc:
+                looks.append(type(exc))
+                return
+
+    def call_in_a_thread() -> None:
+        line_up.wait(10)
+        asyncio.run(call())
+
+    threads = [threading.Thread(target=work, daemon=True) for work in (submit, call_in_a_thread) * 2]
+    for thread in threads:
+        thread.start()
+    line_up.wait(10)
+    runtime.submit(question()).stored.result(10)
+    server.stop()
+    for thread in threads:
+        thread.join(10)
+        assert not thread.is_alive()
+    assert wait([future for one in asked for future in one], 10).not_done == set()
+    assert {type(one.settled.exception()) for one in asked} <= {NotReady, ServerStopped}
+    assert looks == [NotReady, NotReady]
+
+
+class _SlowClosing:
+    """Holds the closing of every store until it is let go."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.begun, self.go = threading.Event(), threading.Event()
+        close = MemoryStore.close
+
+        async def close_later(store: MemoryStore) -> None:
+            self.begun.set()
+            assert await asyncio.to_thread(self.go.wait, 10)
+            await close(store)
+
+        monkeypatch.setattr(MemoryStore, "close", close_later)
+
+
+def test_a_second_stop_waits_for_the_first_so_that_a_restart_right_after_it_works(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    held, server = _SlowClosing(monkeypatch), _made(store=":memory:")
+    server.__enter__()
+    first, second = (threading.Thread(target=server.stop, daemon=True) for _ in range(2))
+    first.start()
+    assert held.begun.wait(10)
+    second.start()
+    second.join(0.2)
+    assert second.is_alive()
+    held.go.set()
+    second.join(10)
+    assert not second.is_alive()
+    with server:
+        assert _healthy(server)
+    first.join(10)
+
+
+def test_a_start_whose_callback_fails_leaves_nothing_running() -> None:
+    server, urls = _made(), list[str]()
+
+    def fail() -> None:
+        urls.append(server.url)
+        raise ZeroDivisionError
+
+    before = set(threading.enumerate())
+    with pytest.raises(ZeroDivisionError):
+        server.start(fail)
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"{urls[0]}/health")
+    assert set(threading.enumerate()) <= before
+    with server:
+        assert _healthy(server)
+
+
+def test_a_damaged_request_harms_only_itself(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "damaged.db"
+    past = NOW.replace(year=2020)
+    damaged, fine = (request(now=past, timeout=60, request_id=id) for id in ("damaged", "fine"))
+    asyncio.run(_write(path, damaged, fine))
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        assert db.execute("UPDATE requests SET data = ? WHERE request_id = 'damaged'", (b"{}",)).rowcount == 1
+    with _made(store=f"sqlite:///{path}") as server, httpx.Client(base_url=server.url, headers=_RIGHT) as api:
+        assert api.get("/requests/fine?wait=10", timeout=20).json()["settled_by"] == "system:deadline"
+        refused = api.get("/requests/damaged")
+        assert (refused.status_code, refused.json()["type"]) == (503, "urn:sayso:problem:unavailable")
+        assert [one["request_id"] for one in api.get("/requests").json()["requests"]] == ["fine"]
+    assert "a damaged request was passed over" in caplog.text
+
+
+async def _write(path: Path, *requests: Request) -> None:
+    """A file with these requests, as a server leaves it."""
+    store = SQLiteStore(path)
+    await store.open()
+    for one in requests:
+        await store.put(one, InputRequired.of(one))
+    await store.close()
+
+
+@pytest.mark.parametrize("origins", ["https://app.example.com", ["*"], ["https://app.example.com/page"], ["http://["]])
+def test_origins_that_can_never_match_are_an_error(origins: Any) -> None:
+    with pytest.raises(Misconfigured, match="allow_origins"):
+        _made(allow_origins=origins)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the folder of a user's data has another name there")

@@ -57,3 +57,10 @@ def named() -> Iterator[HumanInputServer]:
         port=0, api_key=KEY, store=":memory:", allow_origins=origins, quiet=True, adapters=False
     ) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def keyless() -> Iterator[HumanInputServer]:
+    """Like `door`, without a key."""
+    with HumanInputServer(port=0, store=":memory:", quiet=True, adapters=False) as server:
+        yield server

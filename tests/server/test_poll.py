@@ -113,6 +113,21 @@ async def test_a_long_history_comes_in_pages(server: HumanInputServer, api: http
         assert len(set(seen)) == count
 
 
+@pytest.mark.promise("STREAM-1")
+@pytest.mark.parametrize("path", [_PATH, "/poll/human-input"])
+async def test_a_history_of_long_events_comes_in_pages_of_so_many_bytes(
+    api: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.setattr(limits, "BATCH", 10_000)
+    question = {"execution_id": "run-1", "prompt": "Ship it?", "context": "x" * 3_000}
+    asked = [(await api.post("/requests", json=question)).json()["asked_event_id"] for _ in range(10)]
+    pages = [(await api.get(path)).json()]
+    while pages[-1]["more"]:
+        pages.append((await api.get(path, params={"last_event_id": pages[-1]["cursor"]})).json())
+    assert [event["event_id"] for page in pages for event in page["events"]] == asked
+    assert len(pages) > 2
+
+
 async def test_there_is_no_more_when_the_page_was_just_filled(server: HumanInputServer, api: httpx.AsyncClient) -> None:
     await _ask_many(server, limits.PAGE)
     page = (await api.get(_PATH)).json()

@@ -177,9 +177,16 @@ async def test_a_client_that_leaves_leaves_nothing_behind(server: HumanInputServ
     await until_only(server, before)
 
 
-async def test_a_client_that_takes_nothing_is_given_up(
+async def test_a_client_that_takes_nothing_is_cut_and_the_stop_does_not_wait_for_it(
     serve: Callable[..., HumanInputServer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    lost, connection_lost = threading.Semaphore(0), H11Protocol.connection_lost
+
+    def told(protocol: H11Protocol, error: Exception | None) -> None:
+        connection_lost(protocol, error)
+        lost.release()
+
+    monkeypatch.setattr(H11Protocol, "connection_lost", told)
     monkeypatch.setattr(limits, "SEND", 0.2)
     monkeypatch.setattr(limits, "HEARTBEAT", 0.1)
     server = serve()
@@ -191,3 +198,6 @@ async def test_a_client_that_takes_nothing_is_given_up(
             assert (await api.post("/requests", json=question)).status_code == 201
         async with api.stream("GET", "/events/human-input/run-1"):
             await until_only(server, before)
+            assert await asyncio.to_thread(lost.acquire, timeout=10)
+            async with asyncio.timeout(10):
+                await asyncio.to_thread(server.stop)

@@ -11,7 +11,7 @@ import httpx
 import jsonschema_rs
 import pytest
 
-from sayso import HumanInputServer
+from sayso import HumanInputServer, limits
 from tests.builders import new_id
 from tests.conftest import KEY
 from tests.server import shapes
@@ -67,6 +67,21 @@ async def test_a_follower_sees_what_was_asked_and_then_what_came_back(
             assert required["request_id"] == completed["request_id"] == request_id
             assert [required["seq"], completed["seq"]] == [2 * round + 1, 2 * round + 2]
             assert required["event_id"] != completed["event_id"]
+
+
+@pytest.mark.promise("STREAM-1")
+@pytest.mark.parametrize("all", [False, True], ids=["one", "all"])
+async def test_a_follower_sees_long_events_in_order_over_several_reads(
+    follower: Follower, api: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, all: bool
+) -> None:
+    monkeypatch.setattr(limits, "BATCH", 10_000)
+    execution_id = new_id()
+    asked = [await _ask(api, execution_id, context="x" * 3_000) for _ in range(10)]
+    async with aclosing(follower.events(None if all else execution_id)) as stream:
+        seen = await take(stream, 10)
+        asked += [await _ask(api, execution_id, context="x" * 3_000) for _ in range(10)]
+        seen += await take(stream, 10)
+    assert [event["request_id"] for event in seen] == asked
 
 
 @pytest.mark.promise("STREAM-1")
@@ -323,10 +338,23 @@ async def test_a_server_without_a_key_lets_this_machine_in(serve: Callable[..., 
         assert (await knock(server.url, path)).status == _HELD.get(path, 200)
 
 
+@pytest.mark.promise("DOOR-4")
+@pytest.mark.parametrize("path", [*_ROADS, "/health"])
+@pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "X-Forwarded-Host", "X-Real-IP"])
+async def test_without_a_key_a_call_that_a_proxy_passed_on_gets_403(
+    keyless: HumanInputServer, door: HumanInputServer, path: str, header: str
+) -> None:
+    passed_on = {header: "for=192.0.2.1" if header == "Forwarded" else "192.0.2.1"}
+    reply = await knock(keyless.url, path, dict(passed_on))
+    assert (reply.status, reply.problem) == (403, "forbidden")
+    assert (await knock(door.url, path, _RIGHT | passed_on)).status == _HELD.get(path, 200)
+
+
 @pytest.mark.promise("DOOR-2")
 @pytest.mark.parametrize("path", _ROADS)
 @pytest.mark.parametrize(
-    "origin", ["https://evil.example", "null", "http://localhost:1", "http://localhost", "chrome-extension://abc"]
+    "origin",
+    ["https://evil.example", "null", "http://localhost:1", "http://localhost", "chrome-extension://abc", "http://["],
 )
 async def test_a_page_of_another_origin_gets_403(door: HumanInputServer, path: str, origin: str) -> None:
     reply = await knock(door.url, path, _RIGHT | {"Origin": origin})

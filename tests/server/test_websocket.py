@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 import socket as sockets
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 import websockets
+from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
@@ -114,7 +116,7 @@ _NOT_UNDERSTOOD: dict[str, tuple[str | bytes, str]] = {
     "unknown request": ('{"type": "answer", "request_id": "a", "human_feedback": "canary-7d1e"}', "not-found"),
     "id outside the grammar": ('{"type": "answer", "request_id": "canary-7d1e x"}', "not-found"),
     "brackets": ("[" * 60_000, "invalid"),
-    "nested": ('{"type": "answer", "request_id": "a", "values": ' + "[" * 5_000 + "]" * 5_000 + "}", "invalid"),
+    "nested": ('{"type": "answer", "request_id": "a", "values": ' + "[" * 30_000 + "]" * 30_000 + "}", "invalid"),
     "surrogate": ('{"type": "answer", "request_id": "a", "human_feedback": "canary-7d1e\\ud800"}', "invalid"),
     "surrogate in an id": ('{"type": "answer", "request_id": "canary-7d1e\\ud800"}', "invalid"),
     "binary garbage": (bytes(range(256)), "invalid"),
@@ -249,3 +251,72 @@ def _address(server: HumanInputServer, number: int) -> dict[str, Any]:
         "uri": f"{server.url.replace('http', 'ws', 1)}/ws/human-input/run-{number}",
         "additional_headers": {"Authorization": f"Bearer {KEY}"},
     }
+
+
+@pytest.fixture
+def lost(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Set when the server has let go of a WebSocket's connection."""
+    lost, connection_lost = threading.Event(), WSProtocol.connection_lost
+
+    def told(protocol: WSProtocol, error: Exception | None) -> None:
+        connection_lost(protocol, error)
+        lost.set()
+
+    monkeypatch.setattr(WSProtocol, "connection_lost", told)
+    return lost
+
+
+async def test_a_client_that_reads_nothing_is_cut_and_the_stop_does_not_wait_for_it(
+    serve: Callable[..., HumanInputServer], monkeypatch: pytest.MonkeyPatch, lost: threading.Event
+) -> None:
+    monkeypatch.setattr(limits, "SEND", 0.2)
+    server = serve()
+    before = await tasks_of(server)
+    with _mute(server):
+        headers = {"Authorization": f"Bearer {KEY}"}
+        async with httpx.AsyncClient(base_url=server.url, headers=headers, timeout=30) as api:
+            for _ in range(60):
+                question = {"execution_id": "run-1", "prompt": "Ship it?", "context": "x" * limits.CONTEXT}
+                assert (await api.post("/requests", json=question)).status_code == 201
+        assert await asyncio.to_thread(lost.wait, 10)
+        await until_only(server, before)
+        async with asyncio.timeout(10):
+            await asyncio.to_thread(server.stop)
+
+
+async def test_a_client_that_pings_and_reads_no_pongs_is_cut_and_the_stop_does_not_wait_for_it(
+    serve: Callable[..., HumanInputServer], monkeypatch: pytest.MonkeyPatch, lost: threading.Event
+) -> None:
+    monkeypatch.setattr(limits, "BATCH", 64 * limits.KIB)
+    server = serve()
+    before = await tasks_of(server)
+    pings = (b"\x89\xfd" + bytes(4) + b"x" * 125) * 1_000  # masked with zeros: RFC 6455, 5.2
+
+    def flood(mute: sockets.socket) -> None:
+        for _ in range(500):  # far more than the kernel keeps
+            mute.sendall(pings)
+
+    with _mute(server) as mute:
+        with pytest.raises(ConnectionError):
+            await asyncio.to_thread(flood, mute)
+        assert await asyncio.to_thread(lost.wait, 10)
+        await until_only(server, before)
+        async with asyncio.timeout(10):
+            await asyncio.to_thread(server.stop)
+
+
+@contextmanager
+def _mute(server: HumanInputServer) -> Iterator[sockets.socket]:
+    """A client that has shaken hands, and takes no more than the kernel does for it."""
+    address = urlsplit(server.url)
+    with sockets.socket() as mute:
+        mute.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 4_096)
+        mute.settimeout(10)
+        mute.connect(("127.0.0.1", address.port))
+        mute.sendall(
+            f"GET /ws/human-input/run-1 HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {KEY}\r\n"
+            "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+            "Sec-WebSocket-Version: 13\r\n\r\n".encode()
+        )
+        assert mute.recv(64).startswith(b"HTTP/1.1 101")
+        yield mute

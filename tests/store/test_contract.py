@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
+from sayso import limits
 from sayso.errors import NotFound
 from sayso.model import Option, Request
-from sayso.store import Filter, Page, Store
+from sayso.store import Filter, Page, Store, is_whole
 from sayso.wire import Event
 from tests.builders import NOW, answered, asked, completed, new_id, request
 
@@ -254,6 +255,24 @@ async def test_a_read_starts_after_its_position_and_keeps_to_its_limit(store: St
     assert await _read(store, "run-1", after=log[1].position, limit=2) == [log[3].event_id, log[5].event_id]
     assert await _read(store, None, after=log[5].position, limit=2) == []
     assert await _read(store, "nobody", after=0, limit=2) == []
+
+
+@pytest.mark.parametrize("stream", [{"execution_id": None}, {"execution_id": "run-1"}], ids=["all", "one"])
+@pytest.mark.parametrize("open_only", [False, True])
+async def test_a_read_gives_no_more_than_a_batch_of_bytes_and_one_event(
+    store: Store, monkeypatch: pytest.MonkeyPatch, stream: dict[str, Any], open_only: bool
+) -> None:
+    monkeypatch.setattr(limits, "BATCH", 10_000)
+    new = [await put(store, context="x" * 3_000) for _ in range(10)]
+
+    seen, position = list[Event](), 0
+    while events := await store.read(**stream, after=position, limit=EVERY, open_only=open_only):
+        assert sum(len(event.data) for event in events[:-1]) < limits.BATCH
+        assert len(events) < len(new)
+        assert is_whole(events, EVERY) == (events[-1].event_id == new[-1].asked_event_id)
+        seen, position = [*seen, *events], events[-1].position
+
+    assert [event.event_id for event in seen] == [one.asked_event_id for one in new]
 
 
 async def _read(store: Store, execution_id: str | None, **how: Any) -> list[str]:

@@ -13,6 +13,7 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, closing, contextmanager
 from dataclasses import astuple
+from datetime import timedelta
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -220,6 +221,40 @@ async def test_a_refused_file_is_let_go_of(path: Path, monkeypatch: pytest.Monke
     for db in made:
         with pytest.raises(sqlite3.ProgrammingError, match="closed"):
             db.execute("SELECT 1")
+
+
+async def test_a_damaged_request_hides_no_other_one(path: Path) -> None:
+    store = SQLiteStore(path)
+    await store.open()
+    damaged, fine = [(await put(store, timeout=60)).request for _ in range(2)]
+    await store.close()
+    with shell(path) as db:
+        db.execute("UPDATE requests SET data = ? WHERE request_id = ?", (b"{}", damaged.request_id))
+
+    await store.open()
+    due = await store.list(Filter(due_before=NOW + timedelta(days=1)), limit=9)
+    with pytest.raises(StoreFailed, match=f"{damaged.request_id} is damaged"):
+        await store.get(damaged.request_id)
+    await store.close()
+
+    assert due.requests == (fine,)
+
+
+async def test_a_request_with_a_member_of_a_later_version_is_read(path: Path) -> None:
+    store = SQLiteStore(path)
+    await store.open()
+    kept, _ = await put(store)
+    await store.close()
+    with shell(path) as db:
+        db.execute("UPDATE requests SET data = json_set(CAST(data AS TEXT), '$.of_tomorrow', 1)")
+
+    await store.open()
+    again = await store.get(kept.request_id)
+    listed = await store.list(Filter(), limit=9)
+    await store.close()
+
+    assert again == kept
+    assert listed.requests == (kept,)
 
 
 # the owner
