@@ -20,6 +20,7 @@ class Crossing:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._gate = threading.Lock()
+        self._finished = False
         self._closed = False
         self._open: set[Future[Any]] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -28,18 +29,23 @@ class Crossing:
         """What `work` gives on the loop; cancelling the future cancels it there. At the end it raises NotReady."""
         future: Future[T] = Future()
         with self._gate:
+            try:
+                if not self._closed:
+                    self._loop.call_soon_threadsafe(self._begin, work, future)
+            except RuntimeError:  # the loop is closed, and `close` about to be called
+                self._closed = True
             if self._closed:
                 refuse(future, NotReady("the server has stopped"))
                 return future
             self._open.add(future)
-            self._loop.call_soon_threadsafe(self._begin, work, future)
         future.add_done_callback(self._open.discard)
         return future
 
-    async def finish(self) -> None:
-        """Waits for everything that has come over."""
+    async def finish(self, *, last: bool = False) -> None:
+        """Waits for everything that has come over; after the `last` time, nothing that comes begins any more."""
         while self._tasks:
             await asyncio.wait(self._tasks)
+        self._finished = last
 
     def close(self) -> None:
         """Lets nothing more over, and refuses what got stuck; for when the loop is closed."""
@@ -50,7 +56,8 @@ class Crossing:
             refuse(future, NotReady("the server has stopped"))
 
     def _begin(self, work: Callable[[], Coroutine[Any, Any, T]], future: Future[T]) -> None:
-        if future.cancelled():
+        if future.cancelled() or self._finished:
+            refuse(future, NotReady("the server has stopped"))
             return
         task = self._loop.create_task(work())  # `finish` awaits it
         self._tasks.add(task)

@@ -130,7 +130,7 @@ class Runtime:
         finally:
             self._stopping.set()
             refuse(self._ready, ServerStopped("the server was stopped before it was ready"))
-            await self._crossing.finish()
+            await self._crossing.finish(last=True)
 
     def _begin_stop(self) -> None:
         self._stopping.set()
@@ -159,6 +159,7 @@ class Runtime:
                 await asyncio.shield(asyncio.wrap_future(self._ready))
         except (Misconfigured, StoreFailed) as exc:
             if not self._has_console:
+                logger.error("a question cannot be asked: %s", exc)
                 raise
             raise NotReady(f"the server did not come up: {exc}") from exc
         except Exception as exc:

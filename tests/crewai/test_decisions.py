@@ -6,17 +6,23 @@ import asyncio
 import json
 from collections.abc import Callable
 from concurrent.futures import Future
+from datetime import datetime
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
 from crewai import Crew
+from crewai.agents.parser import AgentFinish
 from crewai.hooks import HookAborted
-from pydantic import BaseModel, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from sayso import HumanInputServer, limits
 from sayso.adapters.crewai import Rejected, Stopped, Unanswered
+from sayso.adapters.crewai.review import Review
 from sayso.errors import ServerStopped
+from sayso.model import Answer
+from tests.builders import NOW, new_id, request
 from tests.crewai.person import APPROVE, LONGEST, Person, in_turn, leave
 from tests.crewai.scripted import ScriptedModel, a_crew
 
@@ -261,6 +267,62 @@ def test_a_guardrail_that_fails_after_feedback_asks_again_as_a_new_request(perso
     assert len({one["request_id"] for one in reader.asked}) == 3
     assert len({(one["execution_id"], one["task_id"]) for one in reader.asked}) == 1
     assert model.calls == 3
+
+
+@both_roads
+def test_each_attempt_at_a_task_has_its_max_execution_time_anew(person: People, kickoff: Kickoff) -> None:
+    verdicts = [(False, "say more"), (True, "checked")]
+    reader = person(in_turn([APPROVE, APPROVE]))
+    crew = a_crew(ScriptedModel(), agent={"max_execution_time": 60}, guardrail=lambda output: verdicts.pop(0))
+    assert kickoff(crew).raw == "checked"
+    reader.wait_until(lambda it: len(it.settled) == 2)
+    deadlines = [datetime.fromisoformat(one["deadline"]) for one in reader.asked]
+    asked, settled = (datetime.fromisoformat(one[0]["timestamp"]) for one in (reader.asked, reader.settled))
+    assert deadlines[1] - deadlines[0] >= settled - asked  # the second attempt began after the first was settled
+
+
+class Letter(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    full_name: str = Field(alias="fullName")
+    sent: datetime
+
+
+@both_roads
+@structured
+def test_a_draft_of_a_strict_model_with_aliases_is_edited_in_the_form_in_which_it_is_shown(
+    person: People, kickoff: Kickoff, output: str
+) -> None:
+    def edit(asked: dict[str, Any]) -> dict[str, Any]:
+        return {"decision": "edit", "edited": json.loads(asked["context"]) | {"fullName": "Ada Lovelace"}}
+
+    written = {"fullName": "Ada", "sent": "2030-01-31T12:00:00Z"}
+    model, reader = ScriptedModel(lambda number, feedback: json.dumps(written)), person(edit)
+    result = kickoff(a_crew(model, **{output: Letter}))
+    assert json.loads(reader.asked[0]["context"]) == written
+    assert reader.asked[0]["reason_flags"]["missing_field"] is False
+    assert [one["round"] for one in reader.asked] == [1]
+    assert json.loads(result.raw) == written | {"fullName": "Ada Lovelace"}
+    assert Letter.model_validate_json(result.raw).sent.year == 2030
+
+
+def test_a_draft_that_crewai_has_read_already_is_shown_by_alias_and_edited_in_that_form() -> None:
+    crew = a_crew(ScriptedModel(), output_pydantic=Letter)
+    written = {"fullName": "Ada", "sent": "2030-01-31T12:00:00Z"}
+    draft = AgentFinish(thought="", output=Letter.model_validate_json(json.dumps(written)), text="")
+    context: Any = SimpleNamespace(crew=crew, task=crew.tasks[0], agent=crew.agents[0])
+    review = Review(draft, context)
+
+    question = review.question()
+    edited = written | {"fullName": "Ada Lovelace"}
+    answer = Answer(answer_id=new_id(), decision="edit", edited=edited)
+    asked = request(context=question.context, response_schema=question.response_schema, kind="review")
+    step = review.take(asked.answered(answer, by="key:default", channel="http", now=NOW, event_id=new_id()))
+
+    assert json.loads(question.context) == written
+    assert step == "done"
+    assert isinstance(review.draft.output, Letter)
+    assert review.draft.output.full_name == "Ada Lovelace"
 
 
 class Even(BaseModel):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import queue
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from datetime import datetime
 from typing import Any
 
@@ -13,13 +14,18 @@ import pytest
 from crewai import Crew
 from crewai.events import crewai_event_bus
 
-from sayso.adapters.crewai import HumanInputCompletedEvent, HumanInputRequiredEvent, Unanswered
-from tests.crewai.person import LONGEST, Person, revise_once
+from sayso import HumanInputServer
+from sayso.adapters.crewai import HumanInputCompletedEvent, HumanInputRequiredEvent, Stopped, Unanswered
+from tests.crewai.person import LONGEST, Person, leave, revise_once
 from tests.crewai.scripted import ScriptedModel, a_crew
 
 IDS = ("execution_id", "crew_id", "task_id", "agent_id", "event_id", "request_id")
 REQUIRED = ("type", *IDS, "prompt", "context", "reason_flags")
 COMPLETED = ("type", *IDS, "human_feedback")
+
+both_roads = pytest.mark.parametrize(
+    "kickoff", [Crew.kickoff, lambda crew: asyncio.run(crew.akickoff())], ids=["sync", "async"]
+)
 
 
 @pytest.fixture
@@ -44,7 +50,7 @@ def _same(mirrored: Any, streamed: dict[str, Any], names: tuple[str, ...]) -> No
     assert mirrored.timestamp == datetime.fromisoformat(streamed["timestamp"])
 
 
-@pytest.mark.parametrize("kickoff", [Crew.kickoff, lambda crew: asyncio.run(crew.akickoff())], ids=["sync", "async"])
+@both_roads
 def test_each_event_of_the_stream_is_on_the_bus_once_with_the_same_ids_and_words(
     person: Callable[..., Person], heard: queue.Queue[Any], kickoff: Callable[[Crew], Any]
 ) -> None:
@@ -86,4 +92,23 @@ def test_a_question_that_nobody_answers_is_completed_on_the_bus_too(
     events = {event.type: event for event in (heard.get(timeout=LONGEST) for _ in range(2))}
     completed = events["human_input_completed"]
     assert (completed.status, completed.human_feedback, completed.decision) == ("cancelled", "", None)
+    assert completed.request_id == events["human_input_required"].request_id
+
+
+@both_roads
+def test_a_question_that_the_stop_of_the_server_ends_is_completed_on_the_bus_too(
+    server: HumanInputServer,
+    person: Callable[..., Person],
+    heard: queue.Queue[Any],
+    aside: Callable[..., Future[Any]],
+    kickoff: Callable[[Crew], Any],
+) -> None:
+    reader = person(leave)
+    running = aside(kickoff, a_crew(ScriptedModel()))
+    reader.wait_until(lambda it: len(it.asked) == 1)
+    server.stop()
+    assert isinstance(running.exception(LONGEST), Stopped)
+    events = {event.type: event for event in (heard.get(timeout=LONGEST) for _ in range(2))}
+    completed = events["human_input_completed"]
+    assert (completed.status, completed.by, completed.human_feedback) == ("cancelled", "system:asker", "")
     assert completed.request_id == events["human_input_required"].request_id

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -18,6 +19,7 @@ from crewai.flow.flow import Flow, start
 from fastapi import FastAPI
 
 from sayso import HumanInputServer, create_app
+from sayso.adapters.crewai import Unanswered
 from tests.conftest import KEY
 from tests.crewai.person import APPROVE, LONGEST, Person, leave, revise_once
 from tests.crewai.scripted import ScriptedModel, a_crew, a_task, an_agent
@@ -212,8 +214,29 @@ def test_a_crew_asks_from_a_fastapi_handler_beside_the_mounted_server(handler: s
     try:
         with _served(api) as url, Person(f"{url}/sayso", revise_once(), gone=server.stop) as reader:
             assert httpx.post(f"{url}/write", timeout=LONGEST).json() == REVISED
-            server.stop()
     finally:
         server.stop()
     assert [one["round"] for one in reader.asked] == [1, 2]
     assert model.calls == 2
+
+
+@pytest.mark.parametrize("run", [_main_thread, ONCE["akickoff"]], ids=["kickoff", "akickoff"])
+def test_a_crew_whose_mounted_server_cannot_open_its_store_ends_and_its_log_says_why(
+    serve: Callable[..., HumanInputServer],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    aside: Callable[..., Future[Any]],
+    run: Callable[[Crew], list[str]],
+) -> None:
+    """Nobody sits at the console of a mounted server."""
+    model, store = ScriptedModel(), f"sqlite:///{tmp_path / 'shared.db'}"
+    serve(store=store)
+    mounted = HumanInputServer(port=0, api_key=KEY, store=store, quiet=True)
+    create_app(mounted)
+    try:
+        ended = aside(run, a_crew(model)).exception(LONGEST)
+    finally:
+        mounted.stop()
+    assert isinstance(ended, Unanswered)
+    assert "is open in another process" in caplog.text
+    assert model.calls == 1

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
+import subprocess
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -255,3 +257,55 @@ print("main ends")
         await running.line("main ends")
         assert await running.end() == 0
         assert "Traceback" not in running.output
+
+
+_FORK = """
+import os, sys, warnings
+from sayso import HumanInputServer
+from sayso.model import Question
+
+warnings.simplefilter("ignore", DeprecationWarning)  # that forking beside threads is risky
+with HumanInputServer(port=0, api_key=sys.argv[1], adapters=False, quiet=True) as server:
+    runtime = server._running
+    if (child := os.fork()) == 0:
+        asked = runtime.submit(Question(execution_id="run-1", prompt="Ship it?"))
+        told = [type(future.exception(5)).__name__ for future in asked]
+        print("the child was told", *told, flush=True)
+        os._exit(0)
+    os.waitpid(child, 0)
+    asked = runtime.submit(Question(execution_id="run-1", prompt="Ship it?"))
+    print("the parent's is", asked.stored.result(5).status)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="only POSIX forks")
+async def test_a_forked_child_is_told_that_the_server_is_out_of_its_reach() -> None:
+    async with program(*python(_FORK, KEY)) as running:
+        assert (await running.line("the child")).split()[-2:] == ["NotReady", "NotReady"]
+        assert "pending" in await running.line("the parent's")
+        assert await running.end() == 0
+
+
+_ASK_MANY = """
+import sys
+import httpx
+from sayso import HumanInputServer
+from sayso.model import Question
+
+server = HumanInputServer(port=0, api_key=sys.argv[1], adapters=False).__enter__()
+asked = [server._running.submit(Question(execution_id="run-1", prompt="Ship it? " * 50)) for _ in range(500)]
+for one in asked:
+    one.stored.result(10)
+print(httpx.get(f"{server.url}/health", timeout=10).json()["status"], flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_stderr_that_nobody_reads_does_not_hold_up_the_server() -> None:
+    pipes: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    with subprocess.Popen(python(_ASK_MANY, KEY), text=True, **pipes) as running:
+        try:
+            assert running.stdout is not None
+            assert running.stdout.readline() == "healthy\n"
+        finally:
+            running.kill()

@@ -1,0 +1,64 @@
+"""What the settings mean, and which of them cannot work."""
+
+from __future__ import annotations
+
+import pytest
+
+from sayso.errors import Misconfigured
+from sayso.settings import checked_origins
+
+
+@pytest.mark.parametrize(
+    ("origin", "kept"),
+    [
+        ("https://app.example.com", "https://app.example.com"),
+        ("https://APP.example.com/", "https://app.example.com"),
+        ("http://localhost:3000", "http://localhost:3000"),
+        ("http://127.0.0.1:3000", "http://127.0.0.1:3000"),
+        ("http://[::1]:3000", "http://[::1]:3000"),
+        ("https://xn--bcher-kva.example", "https://xn--bcher-kva.example"),
+    ],
+)
+def test_an_origin_is_kept_as_a_browser_writes_it(origin: str, kept: str) -> None:
+    assert checked_origins([origin]) == (kept,)
+
+
+def test_origins_may_come_from_any_iterable_and_there_may_be_none() -> None:
+    assert checked_origins(iter(["https://a.example", "https://b.example"])) == (
+        "https://a.example",
+        "https://b.example",
+    )
+    assert checked_origins(()) == ()
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "*",
+        "",
+        "null",
+        "app.example.com",
+        "app.example.com:8000",
+        "ftp://app.example.com",
+        "https://",
+        "https://app.example.com/page",
+        "https://app.example.com?a=b",
+        "https://user@app.example.com",
+        "https://*.example.com",
+        "https://app.example.com:port",
+        "https://app.example.com\n",
+        " https://app.example.com",
+        "http://[",
+        "http://[::1",
+        "http://bücher.example",
+    ],
+)
+def test_what_no_browser_sends_as_an_origin_is_refused_by_name(origin: str) -> None:
+    with pytest.raises(Misconfigured, match="is no origin; write it as") as refused:
+        checked_origins(["https://app.example.com", origin])
+    assert repr(origin.rstrip("/")) in refused.value.detail
+
+
+def test_one_origin_that_is_no_list_is_refused_and_told_how_to_write_it() -> None:
+    with pytest.raises(Misconfigured, match=r"\['https://app\.example\.com'\]"):
+        checked_origins("https://app.example.com")
