@@ -25,3 +25,16 @@ def test_every_promise_is_carried_by_a_test() -> None:
 
 def test_no_test_carries_a_promise_that_was_never_made() -> None:
     assert sorted(_CARRIED - _PROMISES) == []
+
+
+def test_every_test_that_the_proposals_table_names_exists() -> None:
+    file, count, missing = "", 0, []
+    for named in re.findall(r"`([\w/…]+\.py)(?:::(\w+))?`|`…::(\w+)`", (_ROOT / "docs/seed.md").read_text()):
+        file = named[0] or file
+        source = _ROOT / "tests" / file
+        test = named[1] or named[2]
+        if not source.is_file() or (test and f"def {test}(" not in source.read_text()):
+            missing.append((file, test))
+        count += 1
+    assert count > 25
+    assert missing == []

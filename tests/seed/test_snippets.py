@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ast
 import asyncio
-import shutil
 import sys
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -58,10 +57,8 @@ async def test_the_seeds_clients_see_both_events_with_a_long_silence_between(ser
         websocket = await run(*_command("websocket_client", server.url, execution_id))
         sse = await run(*_command("sse_client", server.url, execution_id))
         polling = await run(*_command("polling_client", server.url, execution_id))
-        curl = None
-        if path := shutil.which("curl"):
-            address = f"{server.url}/events/human-input/{execution_id}"
-            curl = await run(path, "-sN", "-H", f"Authorization: Bearer {KEY}", address)
+        address = f"{server.url}/events/human-input/{execution_id}"
+        curl = await run("curl", "-sN", "-H", f"Authorization: Bearer {KEY}", address)
 
         question = {"execution_id": execution_id, "prompt": "Ship it?", "context": "the draft"}
         asked = (await api.post("/requests", json=question)).json()
@@ -69,8 +66,7 @@ async def test_the_seeds_clients_see_both_events_with_a_long_silence_between(ser
         assert await websocket.line("Context") == "Context: the draft\n"
         for client in (sse, polling):
             await client.line("Received")
-        if curl:
-            await curl.line("data: ")
+        await curl.line("data: ")
 
         await asyncio.sleep(_SILENCE)
 
@@ -79,8 +75,7 @@ async def test_the_seeds_clients_see_both_events_with_a_long_silence_between(ser
         assert await websocket.line("Input completed") == "Input completed: yes, ship it\n"
         for client in (sse, polling):
             await client.line("human_input_completed")
-        if curl:
-            await curl.line("human_input_completed")
+        await curl.line("human_input_completed")
 
         told = (await api.get(f"/poll/human-input/{execution_id}")).json()["events"]
         for event in told:
