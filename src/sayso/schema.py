@@ -82,7 +82,9 @@ class _Weight:
             and node is not self._root
         ):
             raise Invalid(Fault(self._pointer, "may name only its whole ($id); refer to parts as #/$defs/name"))
-        weight = 1 + _PATTERN * (isinstance(node.get("pattern"), str) + len(node.get("patternProperties") or ()))
+        named = node.get("patternProperties")
+        patterns = isinstance(node.get("pattern"), str) + (len(named) if isinstance(named, dict) else 0)
+        weight = 1 + _PATTERN * patterns
         weight += sum(self.of(child) for child in node.values())
         for name in ("$ref", "$dynamicRef", "$recursiveRef"):
             if isinstance(reference := node.get(name), str):

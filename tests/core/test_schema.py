@@ -5,11 +5,12 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sayso.errors import Invalid
@@ -27,6 +28,13 @@ def faults_of(value: Any, schema: dict[str, Any]) -> dict[str, str]:
     with pytest.raises(Invalid) as refused:
         check_value(value, schema, "/values")
     return dict(refused.value.faults)
+
+
+KEYWORDS = [
+    *("$id", "$ref", "$defs", "$anchor", "$dynamicRef", "$schema", "type", "enum", "pattern", "format", "items"),
+    *("properties", "patternProperties", "additionalProperties", "propertyNames", "required", "prefixItems"),
+    *("allOf", "anyOf", "not", "if", "then", "contains", "minimum", "maxLength", "dependentSchemas"),
+]
 
 
 def schema_fault(schema: dict[str, Any]) -> str:
@@ -66,6 +74,7 @@ def test_formats_are_checked() -> None:
         ({"type": "nothing"}, "/response_schema/type"),
         ({"properties": {"a": {"minLength": -1}}}, "/response_schema/properties/a/minLength"),
         ({"required": "name"}, "/response_schema/required"),
+        ({"patternProperties": 5}, "/response_schema/patternProperties"),
         ({"pattern": "("}, "/response_schema/pattern"),
         ({"pattern": "(?=a)b"}, "/response_schema/pattern"),
         ({"$ref": "#/$defs/missing"}, "/response_schema"),
@@ -81,6 +90,13 @@ def test_a_schema_may_refer_to_itself() -> None:
     check_value({"next": {"next": {}}}, tree, "/values")
 
     assert faults_of({"next": {"last": {}}}, tree).keys() == {"/values/next"}
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.dictionaries(st.sampled_from(KEYWORDS), JSON, max_size=4))
+def test_whatever_stands_in_a_schema_is_taken_or_refused(schema: dict[str, Any]) -> None:
+    with suppress(Invalid):
+        check_schema(schema, "/response_schema")
 
 
 @pytest.mark.parametrize("schema", [{"$ref": "#"}, {"allOf": [{"$ref": "#"}]}, {"$dynamicRef": "#"}])

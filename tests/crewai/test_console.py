@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
 import json
 import subprocess
@@ -14,7 +13,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from crewai import Crew
 from crewai.core.providers.human_input import SyncHumanInputProvider, set_provider
 from crewai.hooks import (
     HookAborted,
@@ -34,22 +32,11 @@ from sayso.runtime import Runtime
 from tests.conftest import KEY
 from tests.crewai.conftest import Console
 from tests.crewai.person import LONGEST, Person, revise_once
+from tests.crewai.roads import Kickoff, both_roads
 from tests.crewai.scripted import ScriptedModel, a_crew, draft
 
 REVISED = "draft 2 with: shorter"
 Serve = Callable[..., HumanInputServer]
-Kickoff = Callable[[Crew], Any]
-
-
-def _sync(crew: Crew) -> Any:
-    return crew.kickoff()
-
-
-def _async(crew: Crew) -> Any:
-    return asyncio.run(crew.akickoff())
-
-
-both_roads = pytest.mark.parametrize("kickoff", [_sync, _async], ids=["kickoff", "akickoff"])
 
 
 def test_the_console_is_the_same_without_sayso_with_it_and_after_a_server() -> None:

@@ -12,7 +12,6 @@ from typing import Any
 
 import httpx
 import pytest
-from crewai import Crew
 from crewai.agents.parser import AgentFinish
 from crewai.hooks import HookAborted
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -24,21 +23,10 @@ from sayso.errors import ServerStopped
 from sayso.model import Answer
 from tests.builders import NOW, new_id, request
 from tests.crewai.person import APPROVE, LONGEST, Person, in_turn, leave
+from tests.crewai.roads import Kickoff, both_roads
 from tests.crewai.scripted import ScriptedModel, a_crew
 
 People = Callable[..., Person]
-Kickoff = Callable[[Crew], Any]
-
-
-def _sync(crew: Crew) -> Any:
-    return crew.kickoff()
-
-
-def _async(crew: Crew) -> Any:
-    return asyncio.run(crew.akickoff())
-
-
-both_roads = pytest.mark.parametrize("kickoff", [_sync, _async], ids=["kickoff", "akickoff"])
 
 
 class Poem(BaseModel):
