@@ -22,7 +22,7 @@ os.environ |= {
     "CREWAI_DISABLE_VERSION_CHECK": "true",
     "CREWAI_STORAGE_DIR": tempfile.mkdtemp(prefix="sayso-crewai-"),
 }
-for name in ("SAYSO_API_KEY", "SAYSO_API_KEY_FILE"):
+for name in ("SAYSO_API_KEY", "SAYSO_API_KEY_FILE", "SAYSO_URL"):
     os.environ.pop(name, None)
 
 KEY = "test-key-4c1f"

@@ -6,11 +6,36 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sayso.client import connect
     from sayso.human_input_server import HumanInputServer, create_app
+    from sayso.inquiry import Reply, aask, ask
+    from sayso.model import Action, Option, Question, Request
 
-__all__ = ["HumanInputServer", "create_app"]
+__all__ = [
+    "Action",
+    "HumanInputServer",
+    "Option",
+    "Question",
+    "Reply",
+    "Request",
+    "aask",
+    "ask",
+    "connect",
+    "create_app",
+]
 
-_FROM = {"HumanInputServer": "sayso.human_input_server", "create_app": "sayso.human_input_server"}
+_FROM = {
+    "Action": "sayso.model",
+    "HumanInputServer": "sayso.human_input_server",
+    "Option": "sayso.model",
+    "Question": "sayso.model",
+    "Reply": "sayso.inquiry",
+    "Request": "sayso.model",
+    "aask": "sayso.inquiry",
+    "ask": "sayso.inquiry",
+    "connect": "sayso.client",
+    "create_app": "sayso.human_input_server",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from concurrent.futures import Future
-from typing import Final, NamedTuple, Protocol, TypeVar
+from typing import Final, NamedTuple, Protocol, TypeVar, runtime_checkable
 
-from sayso.errors import ServerStopped
+from sayso.errors import SaysoError, ServerStopped, WouldBlock
 from sayso.model import Question, Request
 
 T = TypeVar("T")
@@ -31,6 +32,38 @@ class Asker(Protocol):
 
     def submit(self, question: Question) -> Asked:
         """Asks. Returns at once, from any thread."""
+
+
+def refused(error: SaysoError) -> Asked:
+    """A question that went nowhere."""
+    asked = Asked(Future(), Future())
+    for future in asked:
+        future.set_exception(error)
+    return asked
+
+
+@runtime_checkable
+class OnHostLoop(Protocol):
+    """An asker whose answers may come in over a loop of someone else's: blocking that loop keeps them out for ever."""
+
+    @property
+    def is_on_host_loop(self) -> bool:
+        """Whether that is so at present."""
+
+
+def refuse_to_block(asker: Asker) -> None:
+    """Raises WouldBlock where waiting in this thread could keep the answer from ever arriving."""
+    if isinstance(asker, OnHostLoop) and asker.is_on_host_loop and in_loop():
+        raise WouldBlock
+
+
+def in_loop() -> bool:
+    """Whether an event loop runs in this thread, which waiting here would stop."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def wait_for(future: Future[T]) -> T:

@@ -142,6 +142,23 @@ class ServerStopped(SaysoError):
         super().__init__(detail)
 
 
+class NoAnswer(SaysoError):
+    """Nobody answered: the request ran out of time, or was cancelled."""
+
+    code = "no-answer"
+    status = 504
+
+    def __init__(self, request: Any) -> None:
+        self.request = request
+        super().__init__(f"nobody answered request {request.request_id}: {request.reason or request.status}")
+
+
+class WouldBlock(SaysoError):
+    """Waiting here stops the loop that must bring the answer; wait in a thread: `await asyncio.to_thread(…)`."""
+
+    code = "would-block"
+
+
 class Misconfigured(SaysoError):
     """The settings do not fit together."""
 

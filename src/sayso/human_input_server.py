@@ -16,12 +16,14 @@ from weakref import WeakMethod
 from starlette.types import ASGIApp
 
 from sayso import settings
+from sayso.asker import Asked, refused
 from sayso.compose import adapters_stand_by, default_store, install_adapters, store_at
-from sayso.errors import AlreadyStarted, Misconfigured, ServerStopped, StoreFailed
+from sayso.errors import AlreadyStarted, Misconfigured, NotReady, ServerStopped, StoreFailed
 from sayso.gateway import Gateway
-from sayso.model import Request
+from sayso.model import Question, Request
 from sayso.mounted import Mounted
 from sayso.notice import Notices, notice
+from sayso.reach import announce
 from sayso.runtime import Runtime
 from sayso.server import app
 from sayso.server.listen import bind, is_loopback
@@ -68,7 +70,7 @@ class HumanInputServer:
         self._bound_port: int | None = None
         self._lock = threading.Lock()
         self._running: Runtime | Mounted | None = None
-        self._uninstall: Callable[[], None] | None = None
+        self._uninstall: Callable[[], object] | None = None
         # A crew may be at work before `start`, in its thread, has had its turn.
         self._stand_down = adapters_stand_by(self) if adapters else lambda: None
 
@@ -126,6 +128,18 @@ class HumanInputServer:
     ) -> None:
         self.stop()
 
+    def submit(self, question: Question) -> Asked:
+        """Asks through this server, which is an Asker; the futures raise NotReady while it does not run."""
+        running = self._running
+        if running is None:
+            return refused(NotReady("the server has not been started, or has stopped"))
+        return running.submit(question)
+
+    @property
+    def is_on_host_loop(self) -> bool:
+        """Whether answers come in over the loop of an application that this server is mounted in."""
+        return isinstance(self._running, Mounted)
+
     def app(self) -> ASGIApp:
         """What `create_app` gives."""
         mounted = self._take_over(lambda: Mounted(lambda: self._runtime(has_console=False)))
@@ -152,11 +166,12 @@ class HumanInputServer:
                 raise AlreadyStarted("this HumanInputServer runs already; stop() it first, or make another one")
             running = make()
             try:
-                self._uninstall = install_adapters(running) if self._adapters else None
+                uninstall = install_adapters(self) if self._adapters else lambda: None
             except BaseException:
                 running.stop()
                 raise
-            self._running = running
+            leave = announce(self)
+            self._running, self._uninstall = running, lambda: (leave(), uninstall())
         _at_exit(WeakMethod(self.stop))
         return running
 

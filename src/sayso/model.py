@@ -124,6 +124,16 @@ class Question(_Content, frozen=True, kw_only=True, forbid_unknown_fields=True):
     on_timeout: OnTimeout | None = None
     timeout: float | None = None
 
+    def replace(self, **changes: Any) -> Question:
+        """This question with other members. A `timeout` takes the place of a `deadline`, and the other way round.
+
+        Raises TypeError for a member that a question does not have.
+        """
+        for one, other in (("timeout", "deadline"), ("deadline", "timeout")):
+            if changes.get(one) is not None and other not in changes:
+                changes[other] = None
+        return msgspec.structs.replace(self, **changes)
+
 
 class Submission(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a person sends back, as it came in. `human_feedback` alone is enough; the kind says what it means."""
@@ -183,10 +193,15 @@ class Request(_Content, frozen=True, kw_only=True):
 
     @property
     def human_feedback(self) -> str:
-        """A person's answer as one text: the text, else the option's label, else the edit or the values (compact JSON
-        unless text), else "" for approve and the word for reject. "" when no person answered."""
+        """A person's answer as one text (`words`); "" when no person answered."""
+        return self.words if self.status == "answered" else ""
+
+    @property
+    def words(self) -> str:
+        """The answer as one text, also one that `on_timeout` gave: the text, else the option's label, else the edit or
+        the values (compact JSON unless text), else "" for approve and the word for reject."""
         answer = self.answer
-        if answer is None or self.status != "answered":
+        if answer is None:
             return ""
         if answer.text is not None:
             return answer.text

@@ -5,11 +5,10 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
-from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
-from sayso.asker import Asked
+from sayso.asker import Asked, refused
 from sayso.errors import Misconfigured, NotReady, SaysoError, Unavailable
 from sayso.gateway import Gateway
 from sayso.model import Question
@@ -36,10 +35,7 @@ class Mounted:
         try:
             return self._opened().submit(question)
         except SaysoError as exc:
-            asked = Asked(Future(), Future())
-            for future in asked:
-                future.set_exception(exc)
-            return asked
+            return refused(exc)
 
     async def call(self, use: Callable[[Gateway], Coroutine[Any, Any, T]]) -> T:
         """What `use` makes of the gateway. Raises Unavailable when the server was stopped or cannot open its store."""

@@ -29,6 +29,11 @@ def api_key() -> str | None:
     return checked_key(lines[0].strip() if lines else "", f"SAYSO_API_KEY_FILE names {file}, whose first line")
 
 
+def url() -> str | None:
+    """`SAYSO_URL`: the server that this process's questions go to when none runs in it; None when it is not set."""
+    return os.environ.get("SAYSO_URL", "").strip() or None
+
+
 def checked_origins(origins: Iterable[str]) -> tuple[str, ...]:
     """Origins as a browser writes them: `https://app.example.com`, maybe with a port. Raises Misconfigured."""
     if isinstance(origins, str):

@@ -12,8 +12,8 @@ from typing import Any, Final, Literal, TypeVar, get_args
 import msgspec
 from msgspec import Struct
 
-from sayso import limits, model
-from sayso.errors import Fault, Invalid, SaysoError
+from sayso import errors, limits, model
+from sayso.errors import AlreadySettled, Fault, Invalid, SaysoError, Unavailable
 from sayso.model import Fact, Question, Request, Submission
 
 T = TypeVar("T")
@@ -175,6 +175,38 @@ def problem(error: SaysoError) -> dict[str, Any]:
         "detail": error.detail,
         **error.members,
     }
+
+
+def error_of(data: bytes, status: int) -> SaysoError:
+    """The error that a problem object tells of; one that may be tried again for what is none, as from a proxy."""
+    try:
+        told = msgspec.json.decode(data, type=_Problem)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        told = _Problem(detail=f"HTTP status {status}")
+    code = told.type.removeprefix("urn:sayso:problem:")
+    if code == Invalid.code:
+        return Invalid(*told.errors)
+    if code == AlreadySettled.code and told.request is not None:
+        return AlreadySettled(told.request)
+    kind = _ERRORS.get(code) or (Unavailable if status >= 500 or status in (408, 425, 429) else SaysoError)
+    return kind(told.detail)
+
+
+class _Problem(Struct):
+    type: str = ""
+    detail: str = ""
+    errors: tuple[Fault, ...] = ()
+    request: Request | None = None
+
+
+_ERRORS: Final[dict[str, type[SaysoError]]] = {
+    kind.code: kind
+    for kind in (
+        *(errors.NotFound, errors.MethodNotAllowed, errors.Unauthorised, errors.Forbidden, errors.TooMany),
+        *(errors.TooLarge, errors.RequestMismatch, errors.Unavailable),
+    )
+}
+"""By code; `server-stopped` is left out, since to a client it is no more than unavailable."""
 
 
 def timestamp(now: datetime) -> str:

@@ -24,10 +24,21 @@ sys.meta_path[:] = [Without(finder) for finder in sys.meta_path]
 
 
 def test_the_public_names_are_these() -> None:
-    assert sayso.__all__ == ["HumanInputServer", "create_app"]
+    homes = {
+        "Action": "sayso.model",
+        "HumanInputServer": "sayso.human_input_server",
+        "Option": "sayso.model",
+        "Question": "sayso.model",
+        "Reply": "sayso.inquiry",
+        "Request": "sayso.model",
+        "aask": "sayso.inquiry",
+        "ask": "sayso.inquiry",
+        "connect": "sayso.client.remote",
+        "create_app": "sayso.human_input_server",
+    }
+    assert sayso.__all__ == list(homes)
     assert set(sayso.__all__) <= set(dir(sayso))
-    for name in sayso.__all__:
-        assert getattr(sayso, name).__module__ == "sayso.human_input_server"
+    assert {name: getattr(sayso, name).__module__ for name in sayso.__all__} == homes
 
 
 def test_another_name_is_an_attribute_error() -> None:

@@ -14,18 +14,24 @@ except ModuleNotFoundError as exc:
 except ImportError as exc:
     raise Misconfigured("this crewai is too old for sayso: pip install -U 'crewai>=1.15.16'") from exc
 
+from sayso.adapters.crewai.approval import require_approval
+from sayso.adapters.crewai.chat import chat_input
 from sayso.adapters.crewai.endings import Rejected, Stopped, Unanswered
 from sayso.adapters.crewai.events import HumanInputCompletedEvent, HumanInputRequiredEvent
 from sayso.adapters.crewai.identity import execution
 from sayso.adapters.crewai.install import install, stand_by
+from sayso.adapters.crewai.tool import AskHuman
 
 __all__ = [
+    "AskHuman",
     "HumanInputCompletedEvent",
     "HumanInputRequiredEvent",
     "Rejected",
     "Stopped",
     "Unanswered",
+    "chat_input",
     "execution",
     "install",
+    "require_approval",
     "stand_by",
 ]

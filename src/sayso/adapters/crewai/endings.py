@@ -30,12 +30,12 @@ def rejected(outcome: Request) -> Rejected:
     """The end of a run whose result `outcome` rejects."""
     answer = outcome.answer
     words = (answer and (answer.text or answer.comment)) or "no reason given"
-    return Rejected(f"rejected by {outcome.settled_by}: {_printable(words)}", _SOURCE)
+    return Rejected(f"rejected by {outcome.settled_by}: {printable(words)}", _SOURCE)
 
 
 def unanswered(outcome: Request) -> Unanswered:
     """The end of a run whose question nobody answered."""
-    reason = _printable(outcome.reason or outcome.status)
+    reason = printable(outcome.reason or outcome.status)
     return Unanswered(f"nobody answered request {outcome.request_id}: {reason}", _SOURCE)
 
 
@@ -46,6 +46,6 @@ def ended_by(error: SaysoError) -> HookAborted:
     return Unanswered(f"the question could not be asked: {error.detail}", _SOURCE)
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """What a person wrote, without anything that the terminal, which shows the exception, would obey."""
     return "".join(character if character.isprintable() or character == "\n" else " " for character in text)

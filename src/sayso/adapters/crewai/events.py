@@ -1,4 +1,4 @@
-"""The seed proposal's two events on crewAI's own bus: a mirror for listeners in this process; the log counts."""
+"""What is asked and answered, on crewAI's own bus: a mirror for listeners in this process; the log counts."""
 
 from __future__ import annotations
 
@@ -39,16 +39,20 @@ class HumanInputCompletedEvent(BaseEvent):
     channel: str
 
 
-def mirror_asked(source: Any, request: Request) -> None:
-    """Emits that `request` was asked, with the ids it has in the log."""
-    _emit(source, HumanInputRequiredEvent, InputRequired.of(request))
+class Mirror:
+    """Tells crewAI's bus of one request, with the ids it has in the log; `source` is who asks, as crewAI names it."""
 
+    def __init__(self, source: Any) -> None:
+        self._source = source
 
-def mirror_settled(source: Any, request: Request) -> None:
-    """Emits that `request` was settled, with the ids it has in the log."""
-    _emit(source, HumanInputCompletedEvent, InputCompleted.of(request))
+    def asked(self, request: Request) -> None:
+        """Emits that `request` was asked."""
+        self._emit(HumanInputRequiredEvent, InputRequired.of(request))
 
+    def settled(self, request: Request) -> None:
+        """Emits that `request` was settled."""
+        self._emit(HumanInputCompletedEvent, InputCompleted.of(request))
 
-def _emit(source: Any, kind: type[BaseEvent], fact: Fact) -> None:
-    members = {name: getattr(fact, name) for name in fact.__struct_fields__ if name in kind.model_fields}
-    crewai_event_bus.emit(source, kind(**members))
+    def _emit(self, kind: type[BaseEvent], fact: Fact) -> None:
+        members = {name: getattr(fact, name) for name in fact.__struct_fields__ if name in kind.model_fields}
+        crewai_event_bus.emit(self._source, kind(**members))

@@ -5,12 +5,26 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from contextvars import ContextVar
+from typing import Any, TypedDict, cast
 
 from crewai.execution import clear_execution_uuid, get_execution_uuid, set_execution_uuid
 
 from sayso.errors import Fault, Invalid
-from sayso.model import ID_RULE, derived_uuid, is_id
+from sayso.model import ID_RULE, Source, derived_uuid, is_id
+
+at_work: ContextVar[tuple[Any, Any, Any]] = ContextVar("sayso_at_work", default=(None, None, None))
+"""The crew, task and agent that work in this context, as far as crewAI has told; tools are not told."""
+
+
+class Origin(TypedDict, total=False):
+    """The members of a Question that say where it comes from. Ids that are not there are made from the native ones."""
+
+    execution_id: str
+    crew_id: str
+    task_id: str
+    agent_id: str
+    source: Source
 
 
 @contextmanager
@@ -38,15 +52,36 @@ def current_execution() -> str:
     return native if is_id(native) else derived_uuid("crewai", "execution", native)
 
 
-def ids(crew: Any, task: Any, agent: Any) -> dict[str, str]:
-    """`crew_id`, `task_id`, `agent_id`: crewAI's own UUIDs, as far as they are there."""
+def crew_origin(crew: Any, task: Any, agent: Any) -> Origin:
+    """Where a question of a crew comes from, as far as crew, task and agent are there: crewAI's own UUIDs, and beside
+    them, as `native`, the keys that stay the same between processes."""
     things = {"crew_id": crew, "task_id": task, "agent_id": agent}
-    return {name: str(thing.id) for name, thing in things.items() if thing is not None}
-
-
-def native_ids(crew: Any, task: Any, agent: Any) -> dict[str, str]:
-    """The ids as crewAI writes them, with the keys that stay the same between processes."""
+    ids = {name: str(thing.id) for name, thing in things.items() if thing is not None}
     keys = {"crew_key": crew, "task_key": task, "agent_key": agent}
-    found = ids(crew, task, agent) | {name: str(thing.key) for name, thing in keys.items() if thing is not None}
+    native = ids | {name: str(thing.key) for name, thing in keys.items() if thing is not None}
+    return _origin(ids, native)
+
+
+def flow_origin(flow: Any, method: str) -> Origin:
+    """Where a question of a flow comes from: the flow stands in for the crew, its method for the task."""
+    flow_id, kind = str(flow.flow_id or ""), type(flow)
+    ids = {
+        "crew_id": flow_id if _is_uuid(flow_id) else derived_uuid("crewai", "flow", flow_id),
+        "task_id": derived_uuid("crewai", "flow_method", flow_id, method),
+    }
+    native = {"flow_id": flow_id, "flow_class": f"{kind.__module__}.{kind.__qualname__}", "method_name": method}
+    return _origin(ids, native)
+
+
+def _origin(ids: dict[str, str], native: dict[str, str]) -> Origin:
     run = get_execution_uuid()
-    return found | ({"execution_id": run} if run else {})
+    source = Source(name="crewai", native=native | ({"execution_id": run} if run else {}))
+    origin: Any = {"execution_id": current_execution(), "source": source} | ids
+    return cast(Origin, origin)
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        return str(uuid.UUID(text)) == text.lower()
+    except ValueError:
+        return False

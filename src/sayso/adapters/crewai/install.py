@@ -1,59 +1,67 @@
-"""Makes every crew of this process ask through an Asker, wherever it is kicked off, and undoes it again."""
+"""Puts sayso into every place where crewAI asks a person, in the whole process, and takes it out again."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import Protocol
 from weakref import WeakSet, ref
 
 from crewai.core.providers.human_input import SyncHumanInputProvider, get_provider, set_provider
 from crewai.hooks import InterceptionPoint, get_hooks, register_hook, unregister_hook
 from crewai.hooks.contexts import StepContext
 
-from sayso.adapters.crewai.provider import SaysoProvider
+from sayso.adapters.crewai import chat, gates, installed
+from sayso.adapters.crewai.flows import FlowProvider
+from sayso.adapters.crewai.identity import at_work, crew_origin, flow_origin
+from sayso.adapters.crewai.installed import Prepare
+from sayso.adapters.crewai.provider import TaskProvider
 from sayso.asker import Asker
+from sayso.reach import origin
 
 
-def install(asker: Asker) -> Callable[[], None]:
-    """Every `Task(human_input=True)` of this process asks through `asker`, until the returned function is called.
+def install(asker: Asker, prepare: Prepare | None = None) -> Callable[[], None]:
+    """Every place where crewAI asks a person asks through `asker`, until the returned function is called.
 
-    The latest installed asker counts; undoing it restores the one before. A provider that you set yourself
-    (`crewai.core.providers.human_input.set_provider`) is left alone.
+    prepare: changes each question before it is asked: `fn(question, context) -> question`, where `context` is crewAI's
+        own object (docs/crewai.md). What it raises ends the run: nothing is asked that was not prepared.
+
+    The latest installed asker counts; undoing it restores the one before. Providers that you set yourself are left
+    alone.
     """
-    return _installed.add(asker)
+    remove = installed.add(asker, prepare)
+    _places.put_or_take_out()
+
+    def undo() -> None:
+        remove()
+        _places.put_or_take_out()
+
+    return undo
 
 
 def stand_by(owner: object) -> Callable[[], None]:
-    """Lets tasks that begin from now on ask whoever is installed when their draft is ready, if anyone is.
+    """Lets what begins from now on ask whoever is installed by the time it has a question, if anyone is.
 
     It holds until the returned function is called, or `owner` is no more.
     """
-    return _installed.stand_by(owner)
+    return _places.stand_by(owner)
 
 
-class _Installed:
-    """The askers of this process, the latest last, and who may install one soon."""
+class _Place(Protocol):
+    def put(self) -> None: ...
+
+    def take_out(self) -> None: ...
+
+
+class _Places:
+    """Where crewAI asks; ours while someone is installed, or soon may be."""
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
-        self._askers: list[Asker] = []
         self._owners: WeakSet[object] = WeakSet()
-        self._provider = SaysoProvider(self.latest)
-
-    def latest(self) -> Asker | None:
-        with self._lock:
-            return self._askers[-1] if self._askers else None
-
-    def add(self, asker: Asker) -> Callable[[], None]:
-        def remove() -> None:
-            with self._lock:
-                self._askers = [one for one in self._askers if one is not asker]
-                self._hook_if_needed()
-
-        with self._lock:
-            self._askers.append(asker)
-            self._hook_if_needed()
-        return remove
+        self._task_provider = TaskProvider()
+        self._others: tuple[_Place, ...] = (FlowProvider(), *gates.places, chat.place)
+        self._are_put = False
 
     def stand_by(self, owner: object) -> Callable[[], None]:
         known = ref(owner)
@@ -61,28 +69,38 @@ class _Installed:
         def forget() -> None:
             with self._lock:
                 self._owners.discard(known())
-                self._hook_if_needed()
+                self.put_or_take_out()
 
         with self._lock:
             self._owners.add(owner)
-            self._hook_if_needed()
+            self.put_or_take_out()
         return forget
 
-    def _hook_if_needed(self) -> None:
-        hooked = self._before_step in get_hooks(InterceptionPoint.PRE_STEP)  # clear_all_hooks() may have removed it
-        needed = bool(self._askers or self._owners)
-        if needed and not hooked:
-            register_hook(InterceptionPoint.PRE_STEP, self._before_step)
-        elif hooked and not needed:
-            unregister_hook(InterceptionPoint.PRE_STEP, self._before_step)
+    def put_or_take_out(self) -> None:
+        with self._lock:
+            needed = bool(self._owners) or installed.current() is not None
+            hooked = self._before_step in get_hooks(InterceptionPoint.PRE_STEP)  # clear_all_hooks() may have removed it
+            if needed and not hooked:
+                register_hook(InterceptionPoint.PRE_STEP, self._before_step)
+            elif hooked and not needed:
+                unregister_hook(InterceptionPoint.PRE_STEP, self._before_step)
+            if needed != self._are_put:
+                for place in self._others:
+                    place.put() if needed else place.take_out()
+                self._are_put = needed
 
     def _before_step(self, context: StepContext) -> None:
         """Runs in the very thread and context in which the agent will work: a context variable set elsewhere is lost.
 
         crewAI puts its console provider into each context that only looked for one, so that one counts as none.
         """
-        if context.kind == "task" and type(get_provider()) is SyncHumanInputProvider:
-            set_provider(self._provider)
+        if context.kind != "task":
+            origin.set(flow_origin(context.flow, str(context.step_name)))
+            return
+        at_work.set((context.crew, context.task, context.agent))
+        origin.set(crew_origin(context.crew, context.task, context.agent))
+        if type(get_provider()) is SyncHumanInputProvider:
+            set_provider(self._task_provider)
 
 
-_installed = _Installed()
+_places = _Places()

@@ -1,4 +1,4 @@
-"""One task's draft under review: what is asked in each round, and what each outcome means. Asks nobody itself."""
+"""A task's draft under review: what is asked in each round, and what each outcome means. Asks nobody itself."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from pydantic import BaseModel, ValidationError
 
 from sayso import limits
 from sayso.adapters.crewai.endings import rejected, unanswered
-from sayso.adapters.crewai.identity import current_execution, ids, native_ids
-from sayso.errors import Invalid
-from sayso.model import Question, Request, Source
-from sayso.schema import check_schema
+from sayso.adapters.crewai.identity import crew_origin
+from sayso.adapters.crewai.wording import cut, line, shown, usable_schema
+from sayso.model import Question, Request
 
-Step = Literal["done", "redraft", "ask"]
-"""What follows from an outcome: the draft stands, the agent must work again, or the person is asked again."""
+Step = Literal["done", "redraft", "teach", "ask"]
+"""What follows from an outcome: the draft stands, the agent must work again, it learns from the answer (training), or
+the person is asked again."""
 
 began: ContextVar[float | None] = ContextVar("sayso_attempt_began", default=None)
 """When this attempt at the task began (monotonic seconds): crewAI counts `max_execution_time` anew for each."""
@@ -30,16 +30,29 @@ _WHAT_TO_DO: Final = (
 )
 
 
+_WHAT_TO_TEACH: Final = (
+    "The crew is being trained. Tell the agent what would make its work better; it works once more, and a lesson is "
+    "made of both drafts and your words."
+)
+
+
+def review_of(draft: AgentFinish, context: ExecutorContext) -> Review:
+    """The review that this run of the crew wants: training asks for a lesson, everything else for a decision."""
+    return Lesson(draft, context) if context._is_training_mode() else Review(draft, context)
+
+
 class Review:
     """The draft of one task, from the agent's answer to a person's decision.
 
     `question` is what to ask next; `take` says what follows from the outcome; a new draft goes to `draft`.
     """
 
+    _what_to_do = _WHAT_TO_DO
+
     def __init__(self, draft: AgentFinish, context: ExecutorContext) -> None:
         self.draft = draft
         self._context = context
-        self._execution_id = current_execution()
+        self._origin = crew_origin(context.crew, context.task, context.agent)
         self._model = _output_model(context.task)
         self._round = 1
         self._previous: str | None = None
@@ -48,23 +61,18 @@ class Review:
     def question(self) -> Question:
         """The question of this round."""
         crew, task, agent = self._context.crew, self._context.task, self._context.agent
-        role = _line(agent.role)
-        text = _shown(self.draft.output)
+        role = line(agent.role)
+        text = shown(self.draft.output)
         time_left = _time_left(agent)
-        own = ids(crew, task, agent)
         return Question(
-            execution_id=self._execution_id,
-            crew_id=own.get("crew_id"),
-            task_id=own.get("task_id"),
-            agent_id=own.get("agent_id"),
+            **self._origin,
             kind="review",
-            title=_line(_task_name(task) or role),
-            prompt=_cut("\n\n".join([*([self._remark] if self._remark else []), *_prompt(task)]), limits.PROMPT),
-            context=_cut(text, limits.CONTEXT),
-            context_data={"agent": role, "task": _line(_task_name(task)), "crew": _line(_crew_name(crew))},
-            response_schema=_schema(self._model),
+            title=line(_task_name(task) or role),
+            prompt=cut("\n\n".join(filter(None, [self._remark, self._what_to_do, *_about(task)])), limits.PROMPT),
+            context=cut(text, limits.CONTEXT),
+            context_data={"agent": role, "task": line(_task_name(task)), "crew": line(_crew_name(crew))},
+            response_schema=usable_schema(self._model),
             reason_flags={"missing_field": isinstance(self.draft.output, str) and not _fits(text, self._model)},
-            source=Source(name="crewai", native=native_ids(crew, task, agent)),
             round=self._round,
             previous=self._previous,
             timeout=time_left,
@@ -102,26 +110,27 @@ class Review:
         return checked if isinstance(self.draft.output, BaseModel) else text
 
 
-def _prompt(task: Any) -> list[str]:
+class Lesson(Review):
+    """The draft of one task of a crew in training: one answer, from which the agent learns."""
+
+    _what_to_do = _WHAT_TO_TEACH
+
+    def question(self) -> Question:
+        """The question of this iteration of the training."""
+        return super().question().replace(allow=("respond",), response_schema=None)
+
+    def take(self, outcome: Request) -> Step:
+        """Raises Unanswered, which ends the training."""
+        if outcome.answer is None or outcome.answer.decision != "respond":
+            raise unanswered(outcome)
+        return "teach"
+
+
+def _about(task: Any) -> list[str]:
     if task is None:
-        return [_WHAT_TO_DO]
+        return []
     wanted = [f"**Expected output:** {task.expected_output}"] if task.expected_output else []
-    return [_WHAT_TO_DO, f"**Task:** {task.description}", *wanted]
-
-
-def _cut(text: str, limit: int) -> str:
-    """`text` within `limit` bytes of UTF-8, the cut visible: a long draft must never fail a crew."""
-    data = text.encode("utf-8", "replace")
-    if len(data) <= limit:
-        return data.decode("utf-8")
-    mark = f"\n\n[… cut here: {len(data)} bytes in all]"
-    return data[: limit - len(mark.encode())].decode("utf-8", "ignore") + mark
-
-
-def _line(text: str) -> str:
-    line = " ".join(text.encode("utf-8", "replace").decode().split())
-    most = limits.TITLE_CHARACTERS
-    return line if len(line) <= most else line[: most - 1] + "…"
+    return [f"**Task:** {task.description}", *wanted]
 
 
 def _task_name(task: Any) -> str:
@@ -141,23 +150,6 @@ def _output_model(task: Any) -> type[BaseModel] | None:
         if isinstance(model, type) and issubclass(model, BaseModel):
             return model
     return None
-
-
-def _schema(model: type[BaseModel] | None) -> dict[str, Any] | None:
-    """The schema that an edited draft must fit; None where there is none, or none that can be checked."""
-    if model is None:
-        return None
-    schema = model.model_json_schema()
-    try:
-        check_schema(schema, "")
-    except Invalid:
-        return None
-    return schema if len(msgspec.json.encode(schema)) <= limits.JSON else None
-
-
-def _shown(output: str | BaseModel) -> str:
-    """By the names that the model's schema, and so an edit, goes by."""
-    return output if isinstance(output, str) else output.model_dump_json(by_alias=True)
 
 
 def _fits(text: str, model: type[BaseModel] | None) -> bool:

@@ -1,0 +1,123 @@
+"""Who is installed: asks one question, mirrors it on crewAI's bus, and says what became of it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from sayso.adapters.crewai.endings import ended_by
+from sayso.adapters.crewai.events import Mirror
+from sayso.asker import Asked, Asker, refuse_to_block, wait_for
+from sayso.errors import Misconfigured, NotReady, SaysoError, ServerStopped
+from sayso.model import Question, Request
+from sayso.reach import asker_for
+
+Prepare = Callable[[Question, Any], Question]
+"""Changes a question before it is asked: `lambda question, context: question.replace(priority="high")`. `context` is
+crewAI's own object at that point; docs/crewai.md says which."""
+
+logger = logging.getLogger(__name__)
+
+
+class Installed(NamedTuple):
+    """Where this process's agents ask. Both ways of asking give the settled request, or None where nothing was asked
+    and the console is the place to ask; they raise Rejected's kin, which end a run and are never tried again."""
+
+    asker: Asker
+    prepare: Prepare | None = None
+
+    def ask(self, question: Question, context: Any, mirror: Mirror) -> Request | None:
+        """Asks and waits, blocking this thread."""
+        try:
+            refuse_to_block(self.asker)
+            asked = self._submit(question, context)
+            try:
+                mirror.asked(wait_for(asked.stored))
+                outcome = wait_for(asked.settled)
+            except BaseException as exc:
+                _give_up(asked, exc, mirror)
+                raise
+        except SaysoError as error:
+            _end_unless_console(error)
+            return None
+        mirror.settled(outcome)
+        return outcome
+
+    async def ask_async(self, question: Question, context: Any, mirror: Mirror) -> Request | None:
+        """Asks and waits; other tasks of this loop go on."""
+        try:
+            asked = self._submit(question, context)
+            try:
+                mirror.asked(await asyncio.wrap_future(asked.stored))
+                outcome = await asyncio.wrap_future(asked.settled)
+            except BaseException as exc:
+                _give_up(asked, exc, mirror)
+                raise
+        except SaysoError as error:
+            _end_unless_console(error)
+            return None
+        mirror.settled(outcome)
+        return outcome
+
+    def _submit(self, question: Question, context: Any) -> Asked:
+        return self.asker.submit(question if self.prepare is None else _prepared(self.prepare, question, context))
+
+
+_installed: list[Installed] = []
+_lock = threading.Lock()
+
+
+def current() -> Installed | None:
+    """Who was installed last, with the `prepare` that was last given for that asker; None: nobody is."""
+    with _lock:
+        if not _installed:
+            return None
+        asker = _installed[-1].asker
+        prepares = (one.prepare for one in reversed(_installed) if one.asker is asker and one.prepare)
+        return Installed(asker, next(prepares, None))
+
+
+def reachable() -> Installed:
+    """Who is installed, else whom `sayso.ask` would ask. Raises Misconfigured, which says what to set."""
+    return current() or Installed(asker_for(None))
+
+
+def add(asker: Asker, prepare: Prepare | None) -> Callable[[], None]:
+    """Installs; undoing it restores the one before."""
+    entry = Installed(asker, prepare)
+
+    def remove() -> None:
+        with _lock:
+            _installed[:] = [one for one in _installed if one is not entry]
+
+    with _lock:
+        _installed.append(entry)
+    return remove
+
+
+def _prepared(prepare: Prepare, question: Question, context: Any) -> Question:
+    """A question that the user's own code could not prepare is not asked: it may hold what that code would remove."""
+    try:
+        prepared = prepare(question, context)
+    except Exception as exc:
+        logger.exception("prepare failed, so the question was not asked")
+        raise Misconfigured(f"prepare raised {exc!r}") from exc
+    if not isinstance(prepared, Question):
+        raise Misconfigured(f"prepare must return the question, and returned {type(prepared).__name__}")
+    return prepared
+
+
+def _give_up(asked: Asked, error: BaseException, mirror: Mirror) -> None:
+    asked.settled.cancel()
+    if isinstance(error, ServerStopped) and error.request is not None:
+        mirror.settled(error.request)
+
+
+def _end_unless_console(error: SaysoError) -> None:
+    """Returns where nothing was asked, and the console is the place to ask. Raises what ends the run."""
+    if not isinstance(error, NotReady):
+        raise ended_by(error) from error
+    logger.warning("asking in the console: %s", error)

@@ -1,0 +1,124 @@
+"""A tool with which an agent asks a person in the middle of its task."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from crewai.hooks import HookAborted
+from crewai.tools import BaseTool
+from pydantic import BaseModel, Field, ValidationError
+
+from sayso import limits
+from sayso.adapters.crewai.events import Mirror
+from sayso.adapters.crewai.identity import at_work, crew_origin
+from sayso.adapters.crewai.installed import Installed, reachable
+from sayso.adapters.crewai.wording import cut, line, usable_schema
+from sayso.asker import Asker
+from sayso.errors import Misconfigured
+from sayso.model import Option, Question, Request
+
+
+class AskHumanInput(BaseModel):
+    """What the agent fills in."""
+
+    question: str = Field(description="The question, with everything the person must know to answer it.")
+    options: list[str] = Field(default=[], description="Answers to choose from, if there are some. May be empty.")
+
+
+class AskHuman(BaseTool):
+    """`Agent(tools=[AskHuman()])`: the agent asks, and the answer is the tool's result.
+
+    response: a pydantic model that makes the question a form; the agent gets its JSON.
+    timeout: seconds until the agent is told that nobody answered; None: it waits.
+    asker: whom to ask through; None: who is installed, else whom `sayso.ask` would ask.
+    """
+
+    name: str = "ask_human"
+    description: str = (
+        "Asks a person and gives their answer. Use it when you need a decision that is not yours, or know too little "
+        "to go on; not for what you can find out yourself."
+    )
+    args_schema: type[BaseModel] = AskHumanInput
+    cache_function: Any = Field(default=lambda _args=None, _result=None: False, exclude=True)
+    """A person who is asked again may answer otherwise."""
+    response: type[BaseModel] | None = Field(default=None, exclude=True)
+    timeout: float | None = None
+    asker: Any = Field(default=None, exclude=True)
+
+    def _run(self, question: str, options: list[str] | None = None) -> str:
+        pending = _Asking(self, question, options or [])
+        try:
+            while True:
+                outcome = self._installed().ask(pending.question(), self, Mirror(pending.task))
+                if (words := pending.take(outcome)) is not None:
+                    return words
+        except HookAborted as ended:
+            return _nobody(ended.reason)
+
+    async def _arun(self, question: str, options: list[str] | None = None) -> str:
+        pending = _Asking(self, question, options or [])
+        try:
+            while True:
+                outcome = await self._installed().ask_async(pending.question(), self, Mirror(pending.task))
+                if (words := pending.take(outcome)) is not None:
+                    return words
+        except HookAborted as ended:
+            return _nobody(ended.reason)
+
+    def _installed(self) -> Installed:
+        asker: Asker | None = self.asker
+        return reachable() if asker is None else Installed(asker)
+
+
+class _Asking:
+    """One question of an agent, until there is something to tell it."""
+
+    def __init__(self, tool: AskHuman, question: str, options: list[str]) -> None:
+        if tool.response is not None and usable_schema(tool.response) is None:
+            raise Misconfigured(f"{tool.response.__name__} has no JSON Schema that can be used as a form")
+        crew, self.task, agent = at_work.get()
+        self._model = tool.response
+        role = line(str(getattr(agent, "role", "") or ""))
+        prompt = question if question.strip() else "The agent asks for your advice."
+        self._question = Question(
+            **crew_origin(crew, self.task, agent),
+            kind="question" if tool.response is None else "form",
+            title=line(prompt),
+            prompt=cut(prompt, limits.PROMPT),
+            context_data={"agent": role},
+            options=_options(options) if tool.response is None else (),
+            response_schema=usable_schema(tool.response),
+            timeout=tool.timeout,
+        )
+
+    def question(self) -> Question:
+        """The question of this round."""
+        return self._question
+
+    def take(self, outcome: Request | None) -> str | None:
+        """What the agent is told; None: the person is to be asked again."""
+        if outcome is None:
+            return _nobody("no server runs")
+        if outcome.answer is None:
+            return _nobody(outcome.reason or outcome.status)
+        if self._model is not None:
+            try:
+                self._model.model_validate(outcome.answer.values)
+            except ValidationError as exc:
+                remark = f"**Please check your answer:** {exc.errors()[0]['msg']}"
+                asked = self._question
+                self._question = asked.replace(
+                    prompt=f"{remark}\n\n{outcome.prompt}", round=asked.round + 1, previous=outcome.request_id
+                )
+                return None
+        return outcome.words
+
+
+def _options(labels: list[str]) -> tuple[Option, ...]:
+    """As many as can be shown: models write what they like."""
+    lines = dict.fromkeys(line(label) for label in labels)
+    return tuple(Option(id=label) for label in lines if label)[: limits.OPTIONS]
+
+
+def _nobody(why: str) -> str:
+    return f"Nobody answered ({why}). Go on as well as you can without, and say so in your result."

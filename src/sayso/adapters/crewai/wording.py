@@ -1,0 +1,73 @@
+"""Fits what a framework holds (drafts, names, schemas, any object) to what a request may hold. Never fails a crew."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from pydantic import BaseModel
+from pydantic_core import to_jsonable_python
+
+from sayso import limits
+from sayso.errors import Invalid
+from sayso.schema import check_schema
+from sayso.wire import check_json
+
+
+def cut(text: str, limit: int) -> str:
+    """`text` within `limit` bytes of UTF-8, the cut visible."""
+    data = text.encode("utf-8", "replace")
+    if len(data) <= limit:
+        return data.decode("utf-8")
+    mark = f"\n\n[… cut here: {len(data)} bytes in all]"
+    return data[: limit - len(mark.encode())].decode("utf-8", "ignore") + mark
+
+
+def line(text: str) -> str:
+    """`text` as one line that a title may be."""
+    line = " ".join(text.encode("utf-8", "replace").decode().split())
+    most = limits.TITLE_CHARACTERS
+    return line if len(line) <= most else line[: most - 1] + "…"
+
+
+def shown(value: Any) -> str:
+    """What a person reads of an agent's output: text as it is, everything else as JSON.
+
+    A model goes by the names of its schema, and so of an edit.
+    """
+    if isinstance(value, str):
+        return value
+    if isinstance(value, BaseModel):
+        return value.model_dump_json(by_alias=True)
+    try:
+        return msgspec.json.format(msgspec.json.encode(as_json(value))).decode()
+    except (msgspec.MsgspecError, ValueError, OverflowError):
+        return str(value)
+
+
+def as_json(value: Any) -> Any:
+    """`value` as JSON would hold it; what JSON knows nothing of becomes its text."""
+    return to_jsonable_python(value, fallback=str, by_alias=True)
+
+
+def as_metadata(value: Any) -> dict[str, Any]:
+    """`value` as an object of a request; {} where a request cannot hold it."""
+    try:
+        found = as_json(value)
+        check_json(found, "")
+    except (Invalid, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def usable_schema(model: type[BaseModel] | None) -> dict[str, Any] | None:
+    """The JSON Schema of what a person may send for `model`; None where there is none, or none that can be checked."""
+    if model is None:
+        return None
+    try:
+        schema = model.model_json_schema()
+        check_json(schema, "")
+        check_schema(schema, "")
+    except Exception:  # whatever pydantic, or a type's own hook, makes of a type that JSON cannot hold
+        return None
+    return schema

@@ -1,0 +1,16 @@
+"""A server on another machine, reached over HTTP. Knows the wire format, and nothing of the server's insides."""
+
+from __future__ import annotations
+
+from sayso.errors import ExtraMissing
+
+try:
+    import httpx  # noqa: F401 - says early, and clearly, that it is missing
+except ModuleNotFoundError as exc:
+    raise ExtraMissing(
+        "asking a server elsewhere needs httpx, which is not installed: pip install 'sayso[client]'"
+    ) from exc
+
+from sayso.client.remote import RemoteAsker, connect
+
+__all__ = ["RemoteAsker", "connect"]
