@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 from pathlib import Path
 
 _ROOT = Path(__file__).parent.parent
-_MODEL_KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY")
 
 
 def demo(*arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {name: value for name, value in os.environ.items() if name not in _MODEL_KEYS}
     return subprocess.run(
         ["scripts/demo", "--port", "0", *arguments],
         cwd=_ROOT,
-        env=environment,
         capture_output=True,
         text=True,
         timeout=120,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from concurrent.futures import Future
 from typing import Final, NamedTuple, Protocol, TypeVar, runtime_checkable
 
-from sayso.errors import SaysoError, ServerStopped, WouldBlock
+from sayso.errors import SaysoError, ServerStopped, Unavailable, WouldBlock
 from sayso.model import Question, Request
 
 T = TypeVar("T")
@@ -66,17 +67,21 @@ def in_loop() -> bool:
     return True
 
 
-def wait_for(future: Future[T]) -> T:
-    """The future's result, waited for in a thread without a loop.
+def wait_for(future: Future[T], *, until: float | None = None) -> T:
+    """The future's result, waited for in a thread without a loop; at most until `until` (of `time.monotonic()`).
 
-    Raises ServerStopped when the main thread has ended: a thread that waits on would keep the process from exiting.
+    Raises ServerStopped when the main thread has ended: a thread that waits on would keep the process from exiting;
+    Unavailable when the time is over.
     """
     while True:
+        left = _LOOK if until is None else min(_LOOK, until - time.monotonic())
         try:
-            return future.result(timeout=_LOOK)
+            return future.result(timeout=max(0.0, left))
         except TimeoutError:
             if future.done():
                 raise
             if not threading.main_thread().is_alive():
                 future.cancel()
                 raise ServerStopped("the program ended while the question was waiting") from None
+            if until is not None and time.monotonic() >= until:
+                raise Unavailable("the server did not say in time what became of the question") from None

@@ -23,7 +23,7 @@ from sayso.gateway import Gateway
 from sayso.model import Question, Request
 from sayso.mounted import Mounted
 from sayso.notice import Notices, notice
-from sayso.reach import announce
+from sayso.reach import announce, expect
 from sayso.runtime import Runtime
 from sayso.server import app
 from sayso.server.listen import bind, is_loopback
@@ -71,8 +71,9 @@ class HumanInputServer:
         self._lock = threading.Lock()
         self._running: Runtime | Mounted | None = None
         self._uninstall: Callable[[], object] | None = None
-        # A crew may be at work before `start`, in its thread, has had its turn.
+        # Agents may be at work before `start`, in its thread, has had its turn.
         self._stand_down = adapters_stand_by(self) if adapters else lambda: None
+        self._unexpect = expect(self)
 
     @property
     def url(self) -> str:
@@ -110,6 +111,7 @@ class HumanInputServer:
             running = self._running
             uninstall, self._uninstall = self._uninstall, None
         self._stand_down()
+        self._unexpect()
         if uninstall is not None:
             uninstall()
         if running is None:

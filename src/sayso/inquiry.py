@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypedDict, TypeVar, Unpack, overload
 
+from sayso import limits
 from sayso.asker import Asker, in_loop, wait_for
-from sayso.errors import NoAnswer, WouldBlock
-from sayso.model import Action, Decision, Kind, OnTimeout, Option, Priority, Question, Request, Source
-from sayso.reach import asker_for, origin
+from sayso.errors import Fault, Invalid, NoAnswer, WouldBlock
+from sayso.fit import cut
+from sayso.model import Action, Decision, Kind, OnTimeout, Option, Priority, Question, Request, Source, derived_uuid
+from sayso.reach import asker_for, await_expected, is_expected, origin
 from sayso.typed import Form, Misfit
 
 T = TypeVar("T")
@@ -24,7 +26,7 @@ class Members(TypedDict, total=False):
     options: texts, or ids with labels: `["yes", "no"]`, `{"eu": "Frankfurt"}`. timeout: seconds. default: what counts
     when nobody answers in time: a text, or an answer's members (`{"decision": "approve"}`). kind: "approval" for a yes
     or no (`answer.approved`). execution_id: the stream it appears in; the run of a framework, if this is part of one.
-    request_id: yours, so that asking again after a crash is the same question.
+    request_id: yours: asking again under it is the same question, which a server elsewhere keeps through a crash.
     """
 
     options: Iterable[str | Option] | Mapping[str, str]
@@ -92,6 +94,8 @@ def ask(
     if in_loop():
         raise WouldBlock("this would stop the event loop that runs in this thread: use `await sayso.aask(…)`")
     asking = _Asking(prompt, response, members)
+    if asker is None:
+        await_expected()  # a server whose thread was started just before
     while True:
         asked = asker_for(asker).submit(asking.question)
         try:
@@ -118,6 +122,8 @@ async def aask(
 ) -> Reply[Any]:
     """`ask`, while the other tasks of this loop go on."""
     asking = _Asking(prompt, response, members)
+    if asker is None and is_expected():
+        await asyncio.to_thread(await_expected)
     while True:
         asked = asker_for(asker).submit(asking.question)
         reply = asking.take(await asyncio.wrap_future(asked.settled))
@@ -130,9 +136,9 @@ class _Asking:
 
     def __init__(self, prompt: str, response: type[Any] | None, members: Members) -> None:
         self._form = None if response is None else Form(response)
-        given: dict[str, Any] = {"execution_id": str(uuid.uuid4()), "source": Source(name="python")}
-        given |= dict(origin.get()) | members | {"prompt": prompt, "options": _options(members.get("options", ()))}
-        given["assignees"] = tuple(members.get("assignees", ()))
+        given: dict[str, Any] = {"execution_id": _own_execution(members), "source": Source(name="python")}
+        given |= dict(origin.get()()) | members | {"prompt": prompt, "options": _options(members.get("options", ()))}
+        given["assignees"] = tuple(_several(members.get("assignees", ()), "/assignees"))
         if self._form is not None:
             given |= {"kind": "form", "response_schema": self._form.schema}
         self.question = Question(**given)
@@ -165,7 +171,8 @@ class _Asking:
         if outcome.status != "answered":
             raise NoAnswer(outcome) from misfit
         self.question = self.question.replace(
-            prompt=f"**Please check your answer:** {misfit}\n\n{self._prompt}",
+            prompt=cut(f"**Please check your answer:** {misfit}\n\n{self._prompt}", limits.PROMPT),
+            title=outcome.title,
             request_id=None,
             round=outcome.round + 1,
             previous=outcome.request_id,
@@ -176,4 +183,16 @@ class _Asking:
 def _options(given: Iterable[str | Option] | Mapping[str, str]) -> tuple[Option, ...]:
     if isinstance(given, Mapping):
         return tuple(Option(id=id, label=label) for id, label in given.items())
-    return tuple(one if isinstance(one, Option) else Option(id=one) for one in given)
+    return tuple(one if isinstance(one, Option) else Option(id=one) for one in _several(given, "/options"))
+
+
+def _several(given: Iterable[T], pointer: str) -> Iterable[T]:
+    if isinstance(given, str):
+        raise Invalid(Fault(pointer, f"must be a list: [{given!r}]"))
+    return given
+
+
+def _own_execution(members: Members) -> str:
+    """The same for the same `request_id`, so that asking again is the same question."""
+    request_id = members.get("request_id")
+    return str(uuid.uuid4()) if request_id is None else derived_uuid("python", "execution", request_id)

@@ -2,21 +2,50 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from typing import Any
+from weakref import WeakSet, ref
 
-from sayso import settings
+from sayso import limits, settings
 from sayso.asker import Asker
 from sayso.errors import Misconfigured
 
-origin: ContextVar[Mapping[str, Any]] = ContextVar("sayso_origin", default={})  # noqa: B039 - never changed
-"""Members of a Question that say where it comes from, as the framework that runs this code has told."""
+origin: ContextVar[Callable[[], Mapping[str, Any]]] = ContextVar("sayso_origin", default=dict)
+"""Gives the members of a Question that say where it comes from, as the framework that runs this code has told."""
 
-_running: list[Asker] = []
+_running: list[tuple[int, Asker]] = []
+"""With the process that each runs in: a forked one cannot reach it."""
+_expected: WeakSet[object] = WeakSet()
 _remote: dict[tuple[str, str | None], Asker] = {}
-_lock = threading.Lock()
+_lock = threading.Condition()
+
+
+def expect(server: object) -> Callable[[], None]:
+    """`server` will run in this process, until the returned function is called or it is no more."""
+    known = ref(server)
+
+    def forget() -> None:
+        with _lock:
+            _expected.discard(known())
+            _lock.notify_all()
+
+    with _lock:
+        _expected.add(server)
+    return forget
+
+
+def is_expected() -> bool:
+    """Whether no server runs in this process yet, and one will."""
+    return bool(_expected) and _latest() is None
+
+
+def await_expected() -> None:
+    """Returns once a server runs in this process; at once where none is expected. Waits 10 s at most."""
+    with _lock:
+        _lock.wait_for(lambda: not is_expected(), timeout=limits.READY)
 
 
 def announce(server: Asker) -> Callable[[], None]:
@@ -24,10 +53,11 @@ def announce(server: Asker) -> Callable[[], None]:
 
     def leave() -> None:
         with _lock:
-            _running[:] = [one for one in _running if one is not server]
+            _running[:] = [one for one in _running if one[1] is not server]
 
     with _lock:
-        _running.append(server)
+        _running.append((os.getpid(), server))
+        _lock.notify_all()
     return leave
 
 
@@ -35,9 +65,8 @@ def asker_for(explicit: Asker | None) -> Asker:
     """`explicit`, else the running server, else the one at SAYSO_URL. Raises Misconfigured when there is none."""
     if explicit is not None:
         return explicit
-    with _lock:
-        if _running:
-            return _running[-1]
+    if (running := _latest()) is not None:
+        return running
     url = settings.url()
     if url is None:
         raise Misconfigured(
@@ -51,3 +80,9 @@ def asker_for(explicit: Asker | None) -> Asker:
         if (url, key) not in _remote:
             _remote[url, key] = connect(url, api_key=key)
         return _remote[url, key]
+
+
+def _latest() -> Asker | None:
+    here = os.getpid()
+    with _lock:
+        return next((server for process, server in reversed(_running) if process == here), None)

@@ -17,6 +17,7 @@ from sayso.crossing import Crossing, refuse, resolve
 from sayso.errors import Misconfigured, NotReady, SaysoError, ServerStopped, StoreFailed
 from sayso.gateway import Gateway
 from sayso.model import Question, Request
+from sayso.wire import decode_question, written
 
 T = TypeVar("T")
 Service = Callable[[Gateway], AbstractAsyncContextManager[None]]
@@ -140,7 +141,7 @@ class Runtime:
         """Sees one question of this process through to its outcome."""
         try:
             await self._until_ready()
-            request, _ = await self._gateway.ask(question, by=_IN_PROCESS, durable=False)
+            request, _ = await self._gateway.ask(decode_question(written(question)), by=_IN_PROCESS, durable=False)
             resolve(asked.stored, request)
             self._tell(request)
             resolve(asked.settled, await self._outcome(request, asked))

@@ -18,14 +18,14 @@ class Misfit(ValueError):
 
 
 class Form(Generic[T]):
-    """`type_` as a form. A pydantic model speaks for itself; a dataclass, TypedDict or msgspec Struct goes by msgspec.
+    """`type_` as a form: a pydantic model, a dataclass (pydantic's, too), a TypedDict or a msgspec Struct.
 
     Raises Misconfigured for a type that is no object, or that JSON cannot hold.
     """
 
     def __init__(self, type_: type[T]) -> None:
         self._type = type_
-        self._model: Any = type_ if hasattr(type_, "model_json_schema") and hasattr(type_, "model_validate") else None
+        self._pydantic = _adapter(type_)
         self.schema = self._schema()
         if self.schema.get("type") != "object":
             raise Misconfigured(f"response={_name(type_)} is no form: use a pydantic model, a dataclass or a TypedDict")
@@ -33,8 +33,8 @@ class Form(Generic[T]):
     def filled(self, values: Any) -> T:
         """`values`, as they came in, as the type. Raises Misfit."""
         try:
-            if self._model is not None:
-                filled: T = self._model.model_validate_json(msgspec.json.encode(values))
+            if self._pydantic is not None:
+                filled: T = self._pydantic.validate_json(msgspec.json.encode(values))
                 return filled
             return msgspec.convert(values, self._type)
         except ValueError as exc:  # pydantic's and msgspec's errors both are; so is what a type's own checks raise
@@ -42,22 +42,31 @@ class Form(Generic[T]):
 
     def _schema(self) -> dict[str, Any]:
         try:
-            if self._model is not None:
-                schema: dict[str, Any] = self._model.model_json_schema()
-                return schema
-            return _with_root(msgspec.json.schema(self._type))
+            own = self._pydantic
+            return _with_root(msgspec.json.schema(self._type) if own is None else own.json_schema())
         except Exception as exc:  # a type's own hooks may raise anything
             raise Misconfigured(f"response={_name(self._type)} has no JSON Schema: {exc}") from exc
 
 
+def _adapter(type_: Any) -> Any:
+    """pydantic's way with a type of its own; None for other types, and where there is no pydantic."""
+    if not hasattr(type_, "__pydantic_validator__"):
+        return None
+    from pydantic import TypeAdapter  # noqa: PLC0415 - whoever has such a type has loaded it
+
+    return TypeAdapter(type_)
+
+
 def _with_root(schema: dict[str, Any]) -> dict[str, Any]:
     """The same schema with its root in place of a reference to it, as forms are written."""
-    reference, parts = schema.get("$ref", ""), schema.get("$defs", {})
-    root = parts.get(reference.removeprefix(_ROOT))
-    if root is None:
+    parts = schema.get("$defs", {})
+    name = schema.get("$ref", "").removeprefix(_ROOT)
+    if name not in parts:
         return schema
-    rest = {name: part for name, part in parts.items() if part is not root}
-    return root | ({"$defs": rest} if rest else {}) if reference not in str(parts) else schema
+    root: dict[str, Any] = parts[name]
+    is_recursive = f"'{_ROOT}{name}'" in str(parts)
+    rest = parts if is_recursive else {other: part for other, part in parts.items() if other != name}
+    return root | ({"$defs": rest} if rest else {})
 
 
 def _sentence(exc: ValueError) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ T = TypeVar("T")
 _encoder = msgspec.json.Encoder()
 _LINE_BREAKS: Final = {"\x85": rb"\u0085", "\u2028": rb"\u2028", "\u2029": rb"\u2029"}
 """What Python's `splitlines`, and so httpx's `aiter_lines`, takes for the end of a line and JSON may hold as it is."""
+_NOT_JSON: Final = "must be JSON: text, numbers, true, false, null, lists and objects"
 PROBLEM_TYPE: Final = "application/problem+json"
 HEARTBEAT: Final = b": heartbeat\n\n"
 
@@ -122,6 +124,35 @@ def decode_question(data: bytes) -> Question:
     return _decode(data, Question)
 
 
+def written(question: Question) -> bytes:
+    """A question that was made in code, as it goes over the wire. Raises Invalid for what could not come over it: code
+    may put anything anywhere."""
+    faults = [
+        Fault(f"/{name}", _NOT_JSON) for name, value in msgspec.structs.asdict(question).items() if not _is_json(value)
+    ]
+    if faults:
+        raise Invalid(*faults)
+    data = _encoder.encode(question)
+    decode_question(data)
+    return data
+
+
+def _is_json(value: Any) -> bool:
+    """Whether JSON can hold `value` as it is; msgspec would make null of numbers that are none."""
+    try:
+        left = [msgspec.to_builtins(value)]
+        _encoder.encode(left)
+    except (TypeError, ValueError, RecursionError, OverflowError):
+        return False
+    while left:
+        one = left.pop()
+        if isinstance(one, float) and not math.isfinite(one):
+            return False
+        if isinstance(one, dict | list | tuple):
+            left.extend(one.values() if isinstance(one, dict) else one)
+    return True
+
+
 def decode_submission(data: bytes) -> Submission:
     """The body of `POST /requests/{id}/answer`. Raises Invalid."""
     return _decode(data, Submission)
@@ -185,17 +216,22 @@ def error_of(data: bytes, status: int) -> SaysoError:
         told = _Problem(detail=f"HTTP status {status}")
     code = told.type.removeprefix("urn:sayso:problem:")
     if code == Invalid.code:
-        return Invalid(*told.errors)
+        return Invalid(*(Fault(one.pointer, one.detail) for one in told.errors))
     if code == AlreadySettled.code and told.request is not None:
         return AlreadySettled(told.request)
     kind = _ERRORS.get(code) or (Unavailable if status >= 500 or status in (408, 425, 429) else SaysoError)
     return kind(told.detail)
 
 
+class _Fault(Struct):
+    pointer: str
+    detail: str
+
+
 class _Problem(Struct):
     type: str = ""
     detail: str = ""
-    errors: tuple[Fault, ...] = ()
+    errors: tuple[_Fault, ...] = ()
     request: Request | None = None
 
 
@@ -219,7 +255,7 @@ def check_json(value: Any, pointer: str) -> None:
     try:
         size = len(_encoder.encode(value))
     except (TypeError, ValueError, RecursionError, OverflowError) as exc:
-        raise Invalid(Fault(pointer, "must be JSON: text, numbers, true, false, null, lists and objects")) from exc
+        raise Invalid(Fault(pointer, _NOT_JSON)) from exc
     if size > limits.JSON:
         raise Invalid(Fault(pointer, f"must be at most {limits.JSON} bytes of JSON"))
     level = [value]

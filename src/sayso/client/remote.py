@@ -11,18 +11,18 @@ import uuid
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from contextlib import suppress
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple
 
 import httpx
 
 from sayso import limits
-from sayso.asker import Asked
+from sayso.asker import Asked, refused
 from sayso.crossing import Crossing, refuse, resolve
-from sayso.errors import Misconfigured, NotReady, SaysoError, Unavailable
+from sayso.errors import Invalid, Misconfigured, SaysoError, Unavailable
 from sayso.model import Question, Request
-from sayso.wire import decode_request, encode, error_of
+from sayso.settings import checked_key
+from sayso.wire import decode_request, error_of, written
 
-T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 _WAIT: Final = limits.WAIT - 5
@@ -31,7 +31,12 @@ _SLOWEST: Final = 10.0
 """Seconds that a connection, or an answer beyond the held time, may take before the call counts as lost."""
 _FIRST_PAUSE: Final = 0.2
 _LONGEST_PAUSE: Final = 20.0
-"""Seconds between tries: full jitter, growing from the one to the other, so that agents do not return all at once."""
+"""Seconds, at most, before the second try and before late ones."""
+_HELD: Final = 1.0
+"""Seconds from which on a look counts as one that the server held."""
+
+
+_ADDRESS: Final = "the server's address must be a URL, as http://host:8000, without ?, # or user (the key is api_key)"
 
 
 def connect(url: str, *, api_key: str | None = None) -> RemoteAsker:
@@ -43,22 +48,36 @@ def connect(url: str, *, api_key: str | None = None) -> RemoteAsker:
     return RemoteAsker(url, api_key)
 
 
+class _Line(NamedTuple):
+    """What one process asks by."""
+
+    process: int
+    thread: threading.Thread
+    loop: asyncio.AbstractEventLoop
+    crossing: Crossing
+    client: httpx.AsyncClient
+
+
 class RemoteAsker:
     """One connection pool and one thread for all agents of this process, from the first question on."""
 
     def __init__(self, url: str, api_key: str | None = None) -> None:
         self._url = _checked(url)
-        self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        self._headers = {} if api_key is None else {"Authorization": f"Bearer {checked_key(api_key, 'api_key')}"}
         self._lock = threading.Lock()
-        self._line: tuple[int, Crossing, httpx.AsyncClient] | None = None
+        self._line: _Line | None = None
 
     def submit(self, question: Question) -> Asked:
         """Asks under an id of its own, so that asking again after a lost reply is the same question."""
         if question.request_id is None:
             question = question.replace(request_id=str(uuid.uuid4()))
+        try:
+            body = written(question)
+        except Invalid as error:
+            return refused(error)
         asked = Asked(Future(), Future())
         crossing, client = self._opened()
-        attended = crossing.send(lambda: self._attend(client, question, asked))
+        attended = crossing.send(lambda: self._attend(client, body, asked))
         attended.add_done_callback(lambda attended: _fail(asked, attended))
         asked.settled.add_done_callback(lambda settled: attended.cancel() if settled.cancelled() else None)
         return asked
@@ -66,32 +85,54 @@ class RemoteAsker:
     def _opened(self) -> tuple[Crossing, httpx.AsyncClient]:
         """The way into this process's thread; a forked process makes its own."""
         with self._lock:
-            if self._line is None or self._line[0] != os.getpid():
+            if self._line is None or self._line.process != os.getpid():
                 loop = asyncio.new_event_loop()
-                threading.Thread(target=loop.run_forever, name="sayso-client", daemon=True).start()
+                thread = threading.Thread(target=loop.run_forever, name="sayso-client", daemon=True)
+                thread.start()
                 timeout = httpx.Timeout(_SLOWEST, read=_WAIT + _SLOWEST)
                 limits_ = httpx.Limits(max_connections=None, max_keepalive_connections=16)
                 client = httpx.AsyncClient(
                     base_url=self._url, headers=self._headers, timeout=timeout, limits=limits_, follow_redirects=False
                 )
-                self._line = (os.getpid(), Crossing(loop), client)
-            return self._line[1:]
+                self._line = _Line(os.getpid(), thread, loop, Crossing(loop), client)
+            return self._line.crossing, self._line.client
 
-    async def _attend(self, client: httpx.AsyncClient, question: Question, asked: Asked) -> None:
+    def close(self) -> None:
+        """Gives up what waits (each raises Unavailable; the requests stay open) and ends the thread. Idempotent; the
+        next question begins anew."""
+        with self._lock:
+            line, self._line = self._line, None
+        if line is None or line.process != os.getpid():
+            return
+        asyncio.run_coroutine_threadsafe(_end(line.client), line.loop).result()
+        line.loop.call_soon_threadsafe(line.loop.stop)
+        line.thread.join()
+        line.loop.close()
+        line.crossing.close()
+
+    async def _attend(self, client: httpx.AsyncClient, body: bytes, asked: Asked) -> None:
         """Sees one question through to its outcome."""
-        body = encode(question)
-        request = await self._persist(lambda: client.post("/requests", content=body))
+        request = await self._persist(lambda: client.post("/requests", content=body), is_known=False)
         resolve(asked.stored, request)
-        look = f"/requests/{request.request_id}"
+        look, prefer = f"/requests/{request.request_id}", {"Prefer": f"wait={_WAIT:.0f}"}
+        clock, pauses = asyncio.get_running_loop().time, _Pauses()
         while request.is_open:
-            request = await self._persist(lambda: client.get(look, headers={"Prefer": f"wait={_WAIT:.0f}"}))
+            began = clock()
+            request = await self._persist(lambda: client.get(look, headers=prefer), is_known=True)
+            if clock() - began > _HELD:
+                pauses = _Pauses()
+            elif request.is_open:  # someone on the way does not hold the call
+                await asyncio.sleep(pauses.next())
         resolve(asked.settled, request)
 
-    async def _persist(self, call: Callable[[], Coroutine[Any, Any, httpx.Response]]) -> Request:
-        """The request that `call` brings, however often it must be made. Raises what the server refuses it with."""
-        longest = _FIRST_PAUSE
+    async def _persist(self, call: Callable[[], Coroutine[Any, Any, httpx.Response]], *, is_known: bool) -> Request:
+        """The request that `call` brings, however often it must be made. Raises what the server refuses it with.
+
+        `is_known`: the address has answered as sayso does before, so what else it says now will pass.
+        """
+        pauses = _Pauses()
         while True:
-            pause = random.uniform(0, longest)  # noqa: S311 - spreads load, hides nothing
+            pause = pauses.next()
             try:
                 response = await call()
                 if response.is_success:
@@ -102,18 +143,42 @@ class RemoteAsker:
                 why: object = error
                 with suppress(ValueError):
                     pause = max(pause, min(float(response.headers.get("Retry-After", 0)), _LONGEST_PAUSE))
-            except (httpx.TransportError, ValueError) as exc:
+            except httpx.TransportError as exc:
                 why = exc if str(exc) else type(exc).__name__
+            except ValueError as exc:
+                why = f"{self._url} answers, but not as a sayso server does; check the address"
+                if not is_known:
+                    raise Misconfigured(why) from exc
             logger.warning("%s cannot be asked at present; trying again: %s", self._url, why)
             await asyncio.sleep(pause)
-            longest = min(longest * 2, _LONGEST_PAUSE)
+
+
+class _Pauses:
+    """Seconds between tries: full jitter, growing, so that agents do not all come back at once."""
+
+    def __init__(self) -> None:
+        self._longest = _FIRST_PAUSE
+
+    def next(self) -> float:
+        pause = random.uniform(0, self._longest)  # noqa: S311 - spreads load, hides nothing
+        self._longest = min(self._longest * 2, _LONGEST_PAUSE)
+        return pause
+
+
+async def _end(client: httpx.AsyncClient) -> None:
+    waiting = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    await client.aclose()
+    await asyncio.get_running_loop().shutdown_default_executor()  # it looks up the host's name
 
 
 def _fail(asked: Asked, attended: Future[None]) -> None:
     if attended.cancelled():
-        error: BaseException = NotReady("waiting was given up")
+        error: BaseException = Unavailable("waiting was given up")
     else:
-        error = attended.exception() or NotReady("waiting ended")
+        error = attended.exception() or Unavailable("waiting ended")
     if not isinstance(error, SaysoError):
         error = Unavailable(f"the question was lost on the way: {error!r}")
     refuse(asked.stored, error)
@@ -123,8 +188,10 @@ def _fail(asked: Asked, attended: Future[None]) -> None:
 def _checked(url: str) -> str:
     try:
         parsed = httpx.URL(url)
+        port = parsed.port
     except (httpx.InvalidURL, TypeError) as exc:
-        raise Misconfigured("the server's address must be a URL, as http://host:8000") from exc
-    if parsed.scheme not in ("http", "https") or not parsed.host:
-        raise Misconfigured("the server's address must be a URL, as http://host:8000")
+        raise Misconfigured(_ADDRESS) from exc
+    is_web = parsed.scheme in ("http", "https") and parsed.host and (port is None or 0 < port < 65_536)
+    if not is_web or parsed.query or parsed.fragment or parsed.userinfo:
+        raise Misconfigured(_ADDRESS)
     return str(parsed).rstrip("/")

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import copy
 import logging
+import re
 import threading
 from collections.abc import Callable
 from contextvars import ContextVar
 from fnmatch import fnmatchcase
-from typing import Any, Final, NamedTuple, TypeVar, overload
+from typing import Any, NamedTuple, TypeVar, overload
 
 from crewai.hooks import HookAborted, InterceptionPoint, ToolCallHookContext, register_hook, unregister_hook
+from crewai.hooks.dispatch import get_global_hook_list
 from crewai.tools import BaseTool
 from crewai.utilities.string_utils import sanitize_tool_name
-from pydantic import BaseModel, ValidationError
 
-from sayso.adapters.crewai.endings import printable
 from sayso.adapters.crewai.events import Mirror
-from sayso.adapters.crewai.identity import crew_origin
 from sayso.adapters.crewai.installed import reachable
-from sayso.adapters.crewai.wording import as_json, line, usable_schema
+from sayso.adapters.crewai.once import allow, allow_once
+from sayso.adapters.crewai.tool_call import Refused, ToolCall
 from sayso.errors import Misconfigured, SaysoError
-from sayso.model import Action, Question, Request
 
 Guarded = TypeVar("Guarded", bound=BaseTool | type[BaseTool])
 When = Callable[[ToolCallHookContext], bool]
@@ -29,19 +27,17 @@ When = Callable[[ToolCallHookContext], bool]
 
 logger = logging.getLogger(__name__)
 
-_WHAT_TO_DO: Final = (
-    "The agent wants to make this call. **Approve** runs it as shown, **edit** runs it with your arguments, "
-    "**reject** keeps it from running and tells the agent why."
-)
-
 
 class _Rule(NamedTuple):
+    """Which calls need approval. `kind`: every tool of this class, whatever its name."""
+
     pattern: str
     when: When | None
+    kind: type[BaseTool] | None = None
 
     def holds(self, call: ToolCallHookContext) -> bool:
         """Whether a person must approve this call; so it is where `when` cannot say."""
-        if not fnmatchcase(sanitize_tool_name(call.tool_name), self.pattern):
+        if not self._names(call):
             return False
         if self.when is None:
             return True
@@ -51,9 +47,13 @@ class _Rule(NamedTuple):
             logger.exception("when= failed for a call of %s, so a person is asked", call.tool_name)
             return True
 
-
-class _Refused(Exception):
-    """The call does not run; says why, as the end of a sentence."""
+    def _names(self, call: ToolCallHookContext) -> bool:
+        """crewAI renames the second of two tools with one name, so the tool itself is looked at, too."""
+        own = getattr(call.tool, "_original_tool", None)
+        if self.kind is not None and isinstance(own, self.kind):
+            return True
+        names = {call.tool_name, getattr(call.tool, "name", ""), getattr(own, "name", "")}
+        return any(fnmatchcase(sanitize_tool_name(name), self.pattern) for name in names if name)
 
 
 @overload
@@ -82,19 +82,17 @@ def require_approval(*tools: Any, when: When | None = None) -> Any:
         return lambda tool: _guarded(tool, when)
     if len(tools) == 1 and not isinstance(tools[0], str):
         return _guarded(tools[0], when)
-    return _guards.add(tools, when)
+    return _guards.add(*(_Rule(_pattern(name), when) for name in tools))
 
 
 def _guarded(tool: Any, when: When | None) -> Any:
     if isinstance(tool, BaseTool):
-        name = tool.name
+        _guards.add(_Rule(_pattern(tool.name), when))
     elif isinstance(tool, type) and issubclass(tool, BaseTool):
         name = tool.model_fields["name"].default
+        _guards.add(_Rule(_pattern(name) if isinstance(name, str) else "", when, tool))
     else:
         raise Misconfigured("@require_approval goes above @tool, or above a class made from BaseTool")
-    if not isinstance(name, str):
-        raise Misconfigured(f"{tool.__name__} has no name of its own; guard it by name: require_approval('its_name')")
-    _guards.add((name,), when)
     return tool
 
 
@@ -105,9 +103,8 @@ class _Guards:
         self._lock = threading.Lock()
         self._rules: tuple[_Rule, ...] = ()
 
-    def add(self, names: tuple[str, ...], when: When | None) -> Callable[[], None]:
-        """Asks before each call of these tools, until the returned function is called."""
-        rules = [_Rule(_pattern(name), when) for name in names]
+    def add(self, *rules: _Rule) -> Callable[[], None]:
+        """Asks before each call that a rule names, until the returned function is called."""
         with self._lock:
             self._rules = (*self._rules, *rules)
             self._hook()
@@ -120,15 +117,23 @@ class _Guards:
 
         return remove
 
+    def first(self, call: ToolCallHookContext) -> None:
+        """Before any other hook: notes arguments that are empty. On its text road crewAI hands hooks a stand-in then,
+        and runs the tool without what they put into it."""
+        _came_empty.set(None if call.tool_input else call.tool_input)
+
     def before(self, call: ToolCallHookContext) -> bool | None:
         """False keeps the call from running. Never raises: crewAI would let the call through."""
+        allow(call.tool)
         try:
             if any(rule.holds(call) for rule in self._rules):
                 _approve(call)
-        except _Refused as refused:
+                allow_once(call.tool)
+        except Refused as refused:
             why = str(refused)
         except HookAborted as ended:
             why = f"nobody approved it ({ended.reason})"
+            logger.error("a call of %s does not run: %s", call.tool_name, why)
         except SaysoError as error:
             why = f"nobody can be asked ({error.detail})"
             logger.error("a call of %s does not run: %s", call.tool_name, why)
@@ -142,6 +147,7 @@ class _Guards:
 
     def after(self, call: ToolCallHookContext) -> str | None:
         """Tells the agent why its call was not run; crewAI says only that a hook blocked it."""
+        allow(call.tool)
         blocked = _blocked.get()
         if blocked is None or blocked[0] is not call.tool_input:
             return None
@@ -151,10 +157,12 @@ class _Guards:
     def _hook(self) -> None:
         """The latest hook there is: those before it may still change the arguments."""
         self._unhook()
+        get_global_hook_list(InterceptionPoint.PRE_TOOL_CALL).insert(0, self.first)
         register_hook(InterceptionPoint.PRE_TOOL_CALL, self.before)
         register_hook(InterceptionPoint.POST_TOOL_CALL, self.after)
 
     def _unhook(self) -> None:
+        unregister_hook(InterceptionPoint.PRE_TOOL_CALL, self.first)
         unregister_hook(InterceptionPoint.PRE_TOOL_CALL, self.before)
         unregister_hook(InterceptionPoint.POST_TOOL_CALL, self.after)
 
@@ -162,82 +170,34 @@ class _Guards:
 _guards = _Guards()
 _blocked: ContextVar[tuple[dict[str, Any], str] | None] = ContextVar("sayso_blocked_call", default=None)
 """The arguments of the call that was just blocked here, which tell it from others, and what its agent hears."""
+_came_empty: ContextVar[dict[str, Any] | None] = ContextVar("sayso_came_empty", default=None)
+"""The arguments of the call under way, where they came empty."""
 
 
 def _approve(call: ToolCallHookContext) -> None:
-    """Returns when the call may run, with the arguments that were approved in it. Raises _Refused, HookAborted."""
-    pending = _Call(call)
+    """Returns when the call may run, with the arguments that were approved in it. Raises Refused, HookAborted."""
+    if call.tool_input and _came_empty.get() is call.tool_input:
+        raise Refused("another hook gave arguments to a call that came without any, and crewAI may run it without")
+    pending = ToolCall(call)
     while True:
         outcome = reachable().ask(pending.question(), call, Mirror(call.task))
         if outcome is None:
-            raise _Refused("nobody can be asked, because the server does not run")
+            raise Refused("nobody can be asked, because the server does not run")
         if pending.take(outcome):
             return
 
 
-class _Call:
-    """One tool call, from the agent's wish to a person's decision."""
-
-    def __init__(self, call: ToolCallHookContext) -> None:
-        self._call = call
-        self._wanted = copy.deepcopy(call.tool_input)
-        self._model = _args_model(call.tool)
-        self._origin = crew_origin(call.crew, call.task, call.agent)
-        self._round = 1
-        self._previous: str | None = None
-        self._remark = ""
-
-    def question(self) -> Question:
-        """The question of this round."""
-        call = self._call
-        role = line(str(getattr(call.agent, "role", "") or ""))
-        return Question(
-            **self._origin,
-            kind="approval",
-            title=line(f"{role}: {call.tool_name}" if role else call.tool_name),
-            prompt="\n\n".join(filter(None, [self._remark, _WHAT_TO_DO])),
-            context_data={"agent": role, "tool": line(call.tool_name)},
-            action=Action(name=call.tool_name, args=as_json(self._wanted), args_schema=usable_schema(self._model)),
-            # Empty arguments may be a stand-in for none, which crewAI does not run: nothing could be put into it.
-            allow=("approve", "edit", "reject") if self._wanted else ("approve", "reject"),
-            round=self._round,
-            previous=self._previous,
-        )
-
-    def take(self, outcome: Request) -> bool:
-        """Whether the call may run, as it then stands; if not, the person is to be asked again. Raises _Refused."""
-        self._round, self._previous, self._remark = self._round + 1, outcome.request_id, ""
-        answer = outcome.answer
-        if answer is None or (answer.decision == "reject" and outcome.status != "answered"):
-            raise _Refused(f"nobody approved it ({outcome.reason or outcome.status})")
-        if answer.decision == "reject":
-            words = printable(answer.text or answer.comment).strip().rstrip(".")
-            raise _Refused(f"{outcome.settled_by} rejected it{f': {words}' if words else ''}")
-        if answer.decision == "edit":
-            try:
-                if self._model is not None:
-                    self._model.model_validate(answer.edited)
-            except ValidationError as exc:
-                self._remark = f"**These arguments cannot be used:** {exc.errors()[0]['msg']}"
-                return False
-            self._pin(answer.edited)
-        else:
-            self._pin(self._wanted)
-        return True
-
-    def _pin(self, approved: dict[str, Any]) -> None:
-        """Puts them into what crewAI runs, and gives later hooks a copy: what they change does not run."""
-        run = self._call.tool_input
-        run.clear()
-        run.update(copy.deepcopy(approved))
-        self._call.tool_input = copy.deepcopy(approved)
-
-
-def _args_model(tool: Any) -> type[BaseModel] | None:
-    model = getattr(tool, "args_schema", None)
-    return model if isinstance(model, type) and issubclass(model, BaseModel) else None
-
-
 def _pattern(name: str) -> str:
-    """`name` as crewAI writes it to the model; a pattern as it is."""
-    return name.lower() if "*" in name or "?" in name else sanitize_tool_name(name)
+    """`name` as crewAI writes it to the model, with its `*` and `?`. Raises Misconfigured for what names no tool."""
+    parts = re.split(r"([*?]+)", name)
+    pattern = "".join(part if index % 2 else _part(part) for index, part in enumerate(parts))
+    if not re.search(r"[a-z0-9*?]", pattern):
+        raise Misconfigured(f"{name!r} can be no tool's name, as crewAI writes it: letters, digits and _")
+    return pattern if len(parts) > 1 else sanitize_tool_name(name)
+
+
+def _part(text: str) -> str:
+    """One stretch between wildcards; what separates words at its edges stays."""
+    core = sanitize_tool_name(text)
+    edges = [bool(text) and not text[index].isalnum() for index in (0, -1)]
+    return ("_" if edges[0] else "") + core + ("_" if edges[1] and core else "")

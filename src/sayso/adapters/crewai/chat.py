@@ -13,7 +13,8 @@ from sayso.adapters.crewai.events import Mirror
 from sayso.adapters.crewai.identity import Origin, flow_origin
 from sayso.adapters.crewai.installed import current, reachable
 from sayso.adapters.crewai.replaced import Replaced
-from sayso.adapters.crewai.wording import cut, line, shown
+from sayso.adapters.crewai.wording import shown
+from sayso.fit import cut, line
 from sayso.model import Question
 
 _METHOD: Final = "chat"

@@ -15,7 +15,8 @@ from sayso import limits
 from sayso.adapters.crewai.endings import rejected, unanswered
 from sayso.adapters.crewai.events import Mirror
 from sayso.adapters.crewai.identity import flow_origin
-from sayso.adapters.crewai.wording import as_metadata, cut, line, shown, usable_schema
+from sayso.adapters.crewai.wording import as_metadata, shown, usable_schema
+from sayso.fit import cut, line
 from sayso.model import Decision, Option, Question, Request
 
 _REVIEW: Final = "**Approve** takes it as it is, **respond** says what you think of it, **reject** ends the flow."
@@ -155,11 +156,13 @@ class Chosen(BaseLLM):
         super().__init__(model="sayso/chosen")
         self._outcome = outcome
 
-    def call(self, *args: Any, **kwargs: Any) -> str:
-        return json.dumps({"outcome": self._outcome})
+    def call(self, *args: Any, response_model: type[BaseModel] | None = None, **kwargs: Any) -> Any:
+        """crewAI matches text without regard to case, but takes its own model as it is."""
+        outcome = {"outcome": self._outcome}
+        return json.dumps(outcome) if response_model is None else response_model(**outcome)
 
-    async def acall(self, *args: Any, **kwargs: Any) -> str:
-        return self.call()
+    async def acall(self, *args: Any, **kwargs: Any) -> Any:
+        return self.call(*args, **kwargs)
 
 
 _WITHOUT_EDIT: Final[tuple[Decision, ...]] = ("approve", "respond", "reject")

@@ -22,9 +22,10 @@ from sayso.adapters.crewai.feedback import Chosen, Feedback, FlowMirror, FlowRev
 from sayso.adapters.crewai.identity import flow_origin
 from sayso.adapters.crewai.installed import current
 from sayso.adapters.crewai.replaced import Replaced
-from sayso.adapters.crewai.wording import as_metadata, cut, line
+from sayso.adapters.crewai.wording import as_metadata
 from sayso.asker import refuse_to_block
 from sayso.errors import WouldBlock
+from sayso.fit import cut, line
 from sayso.model import Question
 
 logger = logging.getLogger(__name__)
@@ -32,7 +33,7 @@ logger = logging.getLogger(__name__)
 _GRACE: Final = 5.0
 """Seconds that crewAI waits beyond the timeout of a `Flow.ask`: the server settles the request at its deadline, so that
 an answer of the last moment either counts or is refused; crewAI's own clock is for a server that is gone."""
-_patience: ContextVar[float | None] = ContextVar("sayso_flow_ask_timeout", default=None)
+_timeout: ContextVar[float | None] = ContextVar("sayso_flow_ask_timeout", default=None)
 """The timeout of the `Flow.ask` that runs here, in seconds: crewAI does not tell its provider."""
 
 
@@ -81,8 +82,10 @@ class FlowProvider:
         installed = current()
         if installed is None:
             return self._console.request_input(message, flow, metadata)
+        timeout = _timeout.get()
+        patience = None if timeout is None else timeout + _GRACE
         try:
-            outcome = installed.ask(_question(message, flow, metadata), flow, Mirror(flow))
+            outcome = installed.ask(_question(message, flow, metadata, timeout), flow, Mirror(flow), patience=patience)
         except HookAborted as ended:  # crewAI makes None of every exception, without a word
             logger.warning("a question of %s has no answer: %s", type(flow).__name__, ended)
             return None
@@ -105,20 +108,19 @@ class FlowProvider:
             except WouldBlock as error:
                 logger.error("a question of %s was not asked: %s", type(flow).__name__, error)
                 return None
-            if timeout is None:
+            if timeout is None or timeout > limits.TIMEOUT:
                 return own(flow, message, None, metadata)
-            token = _patience.set(max(timeout, 0.001))
+            token = _timeout.set(max(timeout, 0.001))
             try:
                 return own(flow, message, timeout + _GRACE, metadata)
             finally:
-                _patience.reset(token)
+                _timeout.reset(token)
 
         return ask
 
 
-def _question(message: str, flow: Flow[Any], metadata: dict[str, Any] | None) -> Question:
+def _question(message: str, flow: Flow[Any], metadata: dict[str, Any] | None, timeout: float | None) -> Question:
     method = current_flow_method_name.get("unknown")
-    patience = _patience.get()
     return Question(
         **flow_origin(flow, method),
         kind="question",
@@ -126,8 +128,8 @@ def _question(message: str, flow: Flow[Any], metadata: dict[str, Any] | None) ->
         prompt=cut(message if message.strip() else "The flow waits for your words.", limits.PROMPT),
         context_data={"flow": line(str(flow.name or type(flow).__name__)), "method": line(method)},
         metadata=as_metadata(metadata),
-        timeout=None if patience is None else min(patience, limits.TIMEOUT),
-        on_timeout=None if patience is None else "cancel",
+        timeout=timeout,
+        on_timeout=None if timeout is None else "cancel",
     )
 
 

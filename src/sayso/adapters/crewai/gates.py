@@ -13,7 +13,8 @@ from sayso.adapters.crewai.events import Mirror
 from sayso.adapters.crewai.identity import crew_origin
 from sayso.adapters.crewai.installed import current
 from sayso.adapters.crewai.replaced import Replaced
-from sayso.adapters.crewai.wording import cut, line, shown
+from sayso.adapters.crewai.wording import shown
+from sayso.fit import cut, line
 from sayso.model import Question, Request
 
 _CONSOLE_WORDS: Final = "Press Enter to continue, or provide feedback:"
@@ -61,8 +62,8 @@ def _text(outcome: Request) -> str:
     """What the user's hook reads, stripped as crewAI does it. Raises Unanswered: in a hook, other errors are swallowed
     and the call goes through."""
     answer = outcome.answer
-    if answer is None:
-        raise unanswered(outcome)
+    if answer is None or (answer.decision == "reject" and outcome.status != "answered"):
+        raise unanswered(outcome)  # to a hook that knows only "no", the word "reject" would be a yes
     return answer.decision if answer.decision in {"approve", "reject"} else outcome.words.strip()
 
 

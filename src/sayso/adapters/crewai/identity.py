@@ -5,16 +5,12 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import Any, TypedDict, cast
 
 from crewai.execution import clear_execution_uuid, get_execution_uuid, set_execution_uuid
 
 from sayso.errors import Fault, Invalid
 from sayso.model import ID_RULE, Source, derived_uuid, is_id
-
-at_work: ContextVar[tuple[Any, Any, Any]] = ContextVar("sayso_at_work", default=(None, None, None))
-"""The crew, task and agent that work in this context, as far as crewAI has told; tools are not told."""
 
 
 class Origin(TypedDict, total=False):

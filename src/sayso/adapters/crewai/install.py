@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 from weakref import WeakSet, ref
 
 from crewai.core.providers.human_input import SyncHumanInputProvider, get_provider, set_provider
 from crewai.hooks import InterceptionPoint, get_hooks, register_hook, unregister_hook
 from crewai.hooks.contexts import StepContext
 
-from sayso.adapters.crewai import chat, gates, installed
+from sayso.adapters.crewai import chat, gates, installed, whereabouts
 from sayso.adapters.crewai.flows import FlowProvider
-from sayso.adapters.crewai.identity import at_work, crew_origin, flow_origin
 from sayso.adapters.crewai.installed import Prepare
 from sayso.adapters.crewai.provider import TaskProvider
 from sayso.asker import Asker
-from sayso.reach import origin
 
 
 def install(asker: Asker, prepare: Prepare | None = None) -> Callable[[], None]:
@@ -61,6 +59,11 @@ class _Places:
         self._owners: WeakSet[object] = WeakSet()
         self._task_provider = TaskProvider()
         self._others: tuple[_Place, ...] = (FlowProvider(), *gates.places, chat.place)
+        self._hooks: dict[InterceptionPoint, Callable[[Any], None]] = {
+            InterceptionPoint.PRE_STEP: self._before_step,
+            InterceptionPoint.POST_STEP: whereabouts.leave,
+            InterceptionPoint.PRE_TOOL_CALL: whereabouts.call,
+        }
         self._are_put = False
 
     def stand_by(self, owner: object) -> Callable[[], None]:
@@ -79,11 +82,12 @@ class _Places:
     def put_or_take_out(self) -> None:
         with self._lock:
             needed = bool(self._owners) or installed.current() is not None
-            hooked = self._before_step in get_hooks(InterceptionPoint.PRE_STEP)  # clear_all_hooks() may have removed it
-            if needed and not hooked:
-                register_hook(InterceptionPoint.PRE_STEP, self._before_step)
-            elif hooked and not needed:
-                unregister_hook(InterceptionPoint.PRE_STEP, self._before_step)
+            for point, hook in self._hooks.items():
+                hooked = hook in get_hooks(point)  # clear_all_hooks() may have removed it
+                if needed and not hooked:
+                    register_hook(point, hook)
+                elif hooked and not needed:
+                    unregister_hook(point, hook)
             if needed != self._are_put:
                 for place in self._others:
                     place.put() if needed else place.take_out()
@@ -94,12 +98,8 @@ class _Places:
 
         crewAI puts its console provider into each context that only looked for one, so that one counts as none.
         """
-        if context.kind != "task":
-            origin.set(flow_origin(context.flow, str(context.step_name)))
-            return
-        at_work.set((context.crew, context.task, context.agent))
-        origin.set(crew_origin(context.crew, context.task, context.agent))
-        if type(get_provider()) is SyncHumanInputProvider:
+        whereabouts.enter(context)
+        if context.kind == "task" and type(get_provider()) is SyncHumanInputProvider:
             set_provider(self._task_provider)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -29,14 +30,15 @@ class Installed(NamedTuple):
     asker: Asker
     prepare: Prepare | None = None
 
-    def ask(self, question: Question, context: Any, mirror: Mirror) -> Request | None:
-        """Asks and waits, blocking this thread."""
+    def ask(self, question: Question, context: Any, mirror: Mirror, *, patience: float | None = None) -> Request | None:
+        """Asks and waits, blocking this thread; `patience` seconds at most, whatever the server does."""
+        until = None if patience is None else time.monotonic() + patience
         try:
             refuse_to_block(self.asker)
             asked = self._submit(question, context)
             try:
-                mirror.asked(wait_for(asked.stored))
-                outcome = wait_for(asked.settled)
+                mirror.asked(wait_for(asked.stored, until=until))
+                outcome = wait_for(asked.settled, until=until)
             except BaseException as exc:
                 _give_up(asked, exc, mirror)
                 raise
@@ -73,16 +75,21 @@ _lock = threading.Lock()
 def current() -> Installed | None:
     """Who was installed last, with the `prepare` that was last given for that asker; None: nobody is."""
     with _lock:
-        if not _installed:
-            return None
-        asker = _installed[-1].asker
-        prepares = (one.prepare for one in reversed(_installed) if one.asker is asker and one.prepare)
-        return Installed(asker, next(prepares, None))
+        return _with_prepare(_installed[-1].asker) if _installed else None
 
 
-def reachable() -> Installed:
-    """Who is installed, else whom `sayso.ask` would ask. Raises Misconfigured, which says what to set."""
-    return current() or Installed(asker_for(None))
+def reachable(explicit: Asker | None = None) -> Installed:
+    """`explicit`, else who is installed, else whom `sayso.ask` would ask. Raises Misconfigured: there is none."""
+    if explicit is None and (installed := current()) is not None:
+        return installed
+    asker = asker_for(explicit)
+    with _lock:
+        return _with_prepare(asker)
+
+
+def _with_prepare(asker: Asker) -> Installed:
+    prepares = (one.prepare for one in reversed(_installed) if one.asker is asker and one.prepare)
+    return Installed(asker, next(prepares, None))
 
 
 def add(asker: Asker, prepare: Prepare | None) -> Callable[[], None]:
@@ -101,12 +108,14 @@ def add(asker: Asker, prepare: Prepare | None) -> Callable[[], None]:
 def _prepared(prepare: Prepare, question: Question, context: Any) -> Question:
     """A question that the user's own code could not prepare is not asked: it may hold what that code would remove."""
     try:
-        prepared = prepare(question, context)
+        prepared: Any = prepare(question, context)
     except Exception as exc:
         logger.exception("prepare failed, so the question was not asked")
         raise Misconfigured(f"prepare raised {exc!r}") from exc
     if not isinstance(prepared, Question):
-        raise Misconfigured(f"prepare must return the question, and returned {type(prepared).__name__}")
+        error = Misconfigured(f"prepare must return the question, and returned {type(prepared).__name__}")
+        logger.error("a question was not asked: %s", error)
+        raise error
     return prepared
 
 

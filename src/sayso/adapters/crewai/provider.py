@@ -30,7 +30,7 @@ class TaskProvider(SyncHumanInputProvider):
             if step == "done":
                 return review.draft
             if step == "teach":
-                return self._handle_training_feedback(review.draft, outcome.human_feedback, context)
+                return self._handle_training_feedback(review.draft, outcome.words, context)
             if step == "redraft":
                 review.draft = context._invoke_loop()
         return super().handle_feedback(review.draft, context)
@@ -47,7 +47,7 @@ class TaskProvider(SyncHumanInputProvider):
             if step == "done":
                 return review.draft
             if step == "teach":
-                return await self._handle_training_feedback_async(review.draft, outcome.human_feedback, context)
+                return await self._handle_training_feedback_async(review.draft, outcome.words, context)
             if step == "redraft":
                 review.draft = await context._ainvoke_loop()
         return await super().handle_feedback_async(review.draft, context)

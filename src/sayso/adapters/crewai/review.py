@@ -14,7 +14,8 @@ from pydantic import BaseModel, ValidationError
 from sayso import limits
 from sayso.adapters.crewai.endings import rejected, unanswered
 from sayso.adapters.crewai.identity import crew_origin
-from sayso.adapters.crewai.wording import cut, line, shown, usable_schema
+from sayso.adapters.crewai.wording import shown, usable_schema
+from sayso.fit import cut, line
 from sayso.model import Question, Request
 
 Step = Literal["done", "redraft", "teach", "ask"]

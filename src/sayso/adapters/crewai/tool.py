@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from crewai.hooks import HookAborted
@@ -10,12 +11,15 @@ from pydantic import BaseModel, Field, ValidationError
 
 from sayso import limits
 from sayso.adapters.crewai.events import Mirror
-from sayso.adapters.crewai.identity import at_work, crew_origin
-from sayso.adapters.crewai.installed import Installed, reachable
-from sayso.adapters.crewai.wording import cut, line, usable_schema
-from sayso.asker import Asker
-from sayso.errors import Misconfigured
+from sayso.adapters.crewai.identity import crew_origin
+from sayso.adapters.crewai.installed import reachable
+from sayso.adapters.crewai.whereabouts import at_work
+from sayso.adapters.crewai.wording import usable_schema
+from sayso.errors import Misconfigured, SaysoError
+from sayso.fit import cut, line
 from sayso.model import Option, Question, Request
+
+logger = logging.getLogger(__name__)
 
 
 class AskHumanInput(BaseModel):
@@ -49,25 +53,21 @@ class AskHuman(BaseTool):
         pending = _Asking(self, question, options or [])
         try:
             while True:
-                outcome = self._installed().ask(pending.question(), self, Mirror(pending.task))
+                outcome = reachable(self.asker).ask(pending.question(), self, Mirror(pending.task))
                 if (words := pending.take(outcome)) is not None:
                     return words
-        except HookAborted as ended:
-            return _nobody(ended.reason)
+        except (HookAborted, SaysoError) as ended:
+            return _nobody(ended)
 
     async def _arun(self, question: str, options: list[str] | None = None) -> str:
         pending = _Asking(self, question, options or [])
         try:
             while True:
-                outcome = await self._installed().ask_async(pending.question(), self, Mirror(pending.task))
+                outcome = await reachable(self.asker).ask_async(pending.question(), self, Mirror(pending.task))
                 if (words := pending.take(outcome)) is not None:
                     return words
-        except HookAborted as ended:
-            return _nobody(ended.reason)
-
-    def _installed(self) -> Installed:
-        asker: Asker | None = self.asker
-        return reachable() if asker is None else Installed(asker)
+        except (HookAborted, SaysoError) as ended:
+            return _nobody(ended)
 
 
 class _Asking:
@@ -79,7 +79,7 @@ class _Asking:
         crew, self.task, agent = at_work.get()
         self._model = tool.response
         role = line(str(getattr(agent, "role", "") or ""))
-        prompt = question if question.strip() else "The agent asks for your advice."
+        self._prompt = prompt = question if question.strip() else "The agent asks for your advice."
         self._question = Question(
             **crew_origin(crew, self.task, agent),
             kind="question" if tool.response is None else "form",
@@ -98,7 +98,7 @@ class _Asking:
     def take(self, outcome: Request | None) -> str | None:
         """What the agent is told; None: the person is to be asked again."""
         if outcome is None:
-            return _nobody("no server runs")
+            return _nobody("the server does not run")
         if outcome.answer is None:
             return _nobody(outcome.reason or outcome.status)
         if self._model is not None:
@@ -106,9 +106,10 @@ class _Asking:
                 self._model.model_validate(outcome.answer.values)
             except ValidationError as exc:
                 remark = f"**Please check your answer:** {exc.errors()[0]['msg']}"
-                asked = self._question
-                self._question = asked.replace(
-                    prompt=f"{remark}\n\n{outcome.prompt}", round=asked.round + 1, previous=outcome.request_id
+                self._question = self._question.replace(
+                    prompt=cut(f"{remark}\n\n{self._prompt}", limits.PROMPT),
+                    round=self._question.round + 1,
+                    previous=outcome.request_id,
                 )
                 return None
         return outcome.words
@@ -120,5 +121,6 @@ def _options(labels: list[str]) -> tuple[Option, ...]:
     return tuple(Option(id=label) for label in lines if label)[: limits.OPTIONS]
 
 
-def _nobody(why: str) -> str:
+def _nobody(why: object) -> str:
+    logger.warning("an agent's question has no answer: %s", why)
     return f"Nobody answered ({why}). Go on as well as you can without, and say so in your result."

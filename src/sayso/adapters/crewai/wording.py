@@ -1,4 +1,4 @@
-"""Fits what a framework holds (drafts, names, schemas, any object) to what a request may hold. Never fails a crew."""
+"""What crewAI holds (outputs, metadata, models) in a form that a request may hold. Never fails a crew."""
 
 from __future__ import annotations
 
@@ -8,26 +8,9 @@ import msgspec
 from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
-from sayso import limits
 from sayso.errors import Invalid
 from sayso.schema import check_schema
 from sayso.wire import check_json
-
-
-def cut(text: str, limit: int) -> str:
-    """`text` within `limit` bytes of UTF-8, the cut visible."""
-    data = text.encode("utf-8", "replace")
-    if len(data) <= limit:
-        return data.decode("utf-8")
-    mark = f"\n\n[… cut here: {len(data)} bytes in all]"
-    return data[: limit - len(mark.encode())].decode("utf-8", "ignore") + mark
-
-
-def line(text: str) -> str:
-    """`text` as one line that a title may be."""
-    line = " ".join(text.encode("utf-8", "replace").decode().split())
-    most = limits.TITLE_CHARACTERS
-    return line if len(line) <= most else line[: most - 1] + "…"
 
 
 def shown(value: Any) -> str:
@@ -37,9 +20,9 @@ def shown(value: Any) -> str:
     """
     if isinstance(value, str):
         return value
-    if isinstance(value, BaseModel):
-        return value.model_dump_json(by_alias=True)
     try:
+        if isinstance(value, BaseModel):
+            return value.model_dump_json(by_alias=True)
         return msgspec.json.format(msgspec.json.encode(as_json(value))).decode()
     except (msgspec.MsgspecError, ValueError, OverflowError):
         return str(value)

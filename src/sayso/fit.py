@@ -1,0 +1,21 @@
+"""Makes text fit its caps, visibly: what an agent or a program says must not fail for being long. Pure."""
+
+from __future__ import annotations
+
+from sayso import limits
+
+
+def cut(text: str, limit: int) -> str:
+    """`text` within `limit` bytes of UTF-8, the cut visible."""
+    data = text.encode("utf-8", "replace")
+    if len(data) <= limit:
+        return data.decode("utf-8")
+    mark = f"\n\n[… cut here: {len(data)} bytes in all]"
+    return data[: limit - len(mark.encode())].decode("utf-8", "ignore") + mark
+
+
+def line(text: str) -> str:
+    """`text` as one line that a title may be."""
+    line = " ".join(text.encode("utf-8", "replace").decode().split())
+    most = limits.TITLE_CHARACTERS
+    return line if len(line) <= most else line[: most - 1] + "…"
