@@ -5,12 +5,26 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from pydantic import BaseModel, field_validator
 from uuid_utils import uuid7
 
 from sayso.asking import as_request
 from sayso.model import Answer, InputCompleted, InputRequired, Question, Request
 
 NOW = datetime(2030, 1, 31, 12, 0, tzinfo=UTC)
+
+
+class Even(BaseModel):
+    """A form whose schema takes more than its own check does."""
+
+    lines: int
+
+    @field_validator("lines")
+    @classmethod
+    def _is_even(cls, lines: int) -> int:
+        if lines % 2:
+            raise ValueError("must be even")
+        return lines
 
 
 def new_id() -> str:

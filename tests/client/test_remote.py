@@ -14,7 +14,6 @@ from typing import Any
 
 import httpx
 import pytest
-from pydantic import BaseModel, field_validator
 
 import sayso
 from sayso import HumanInputServer, connect, create_app
@@ -33,7 +32,7 @@ from sayso.errors import (
     Unavailable,
 )
 from sayso.model import Request
-from tests.builders import new_id, question
+from tests.builders import Even, new_id, question
 from tests.client.askers import Connect, connecting
 from tests.conftest import KEY
 from tests.crewai.person import LONGEST, Person, in_turn, leave
@@ -260,17 +259,6 @@ async def test_sayso_ask_takes_a_connected_server_and_asks_a_form_again(
     assert reply.values == Even(lines=4)
     assert [one["round"] for one in reader.asked] == [1, 2]
     assert reader.asked[1]["previous"] == reader.asked[0]["request_id"]
-
-
-class Even(BaseModel):
-    lines: int
-
-    @field_validator("lines")
-    @classmethod
-    def _is_even(cls, lines: int) -> int:
-        if lines % 2:
-            raise ValueError("must be even")
-        return lines
 
 
 async def test_a_deadline_is_kept_by_the_server(asker: RemoteAsker) -> None:

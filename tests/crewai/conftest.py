@@ -15,6 +15,7 @@ import pytest
 from crewai.core.providers import human_input
 
 from sayso import HumanInputServer
+from sayso.adapters.crewai.install import _places
 from tests.crewai.person import LONGEST, Decide, Person
 
 
@@ -68,6 +69,8 @@ def console(monkeypatch: pytest.MonkeyPatch) -> Iterator[Console]:
 def own_context() -> Iterator[None]:
     """Each test begins as a program does: without the provider that an earlier one left in this thread's context."""
     human_input._provider.set(None)
+    _places._owners.clear()  # servers that other tests made and never started
+    _places.put_or_take_out()
     yield
     human_input._provider.set(None)
 

@@ -14,14 +14,14 @@ import httpx
 import pytest
 from crewai.agents.parser import AgentFinish
 from crewai.hooks import HookAborted
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from sayso import HumanInputServer, limits
 from sayso.adapters.crewai import Rejected, Stopped, Unanswered
 from sayso.adapters.crewai.review import Review
 from sayso.errors import ServerStopped
 from sayso.model import Answer
-from tests.builders import NOW, new_id, request
+from tests.builders import NOW, Even, new_id, request
 from tests.crewai.person import APPROVE, LONGEST, Person, in_turn, leave
 from tests.crewai.roads import Kickoff, both_roads
 from tests.crewai.scripted import ScriptedModel, a_crew
@@ -311,17 +311,6 @@ def test_a_draft_that_crewai_has_read_already_is_shown_by_alias_and_edited_in_th
     assert step == "done"
     assert isinstance(review.draft.output, Letter)
     assert review.draft.output.full_name == "Ada Lovelace"
-
-
-class Even(BaseModel):
-    lines: int
-
-    @field_validator("lines")
-    @classmethod
-    def _is_even(cls, lines: int) -> int:
-        if lines % 2:
-            raise ValueError("odd")
-        return lines
 
 
 @both_roads

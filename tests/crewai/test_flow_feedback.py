@@ -16,11 +16,12 @@ from crewai.events.types.flow_events import HumanFeedbackReceivedEvent, HumanFee
 from crewai.flow.flow import Flow, listen, start
 from crewai.flow.flow_config import flow_config
 from crewai.flow.human_feedback import human_feedback
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import BaseModel, ConfigDict
 
 from sayso import HumanInputServer, create_app
 from sayso.adapters.crewai import Rejected, Stopped, Unanswered, install
 from sayso.model import Question
+from tests.builders import Even
 from tests.conftest import KEY
 from tests.crewai.conftest import Console
 from tests.crewai.person import APPROVE, LONGEST, Person, in_turn, leave
@@ -31,17 +32,6 @@ from tests.crewai.scripted import ScriptedModel
 People = Callable[..., Person]
 OUTCOMES = ("approved", "rejected")
 EVERYTHING = ["approve", "edit", "respond", "reject"]
-
-
-class Even(BaseModel):
-    lines: int
-
-    @field_validator("lines")
-    @classmethod
-    def _is_even(cls, lines: int) -> int:
-        if lines % 2:
-            raise ValueError("odd")
-        return lines
 
 
 class Own:
@@ -174,7 +164,7 @@ def test_an_edited_model_arrives_as_one_and_is_asked_for_again_where_its_own_val
     assert first["context"] == '{"lines":2}'
     assert first["response_schema"]["required"] == ["lines"]
     assert (second["round"], second["previous"]) == (2, first["request_id"])
-    assert second["prompt"] == f"**The edit cannot be used:** Value error, odd\n\n{first['prompt']}"
+    assert second["prompt"] == f"**The edit cannot be used:** Value error, must be even\n\n{first['prompt']}"
 
 
 @pytest.mark.promise("ANSWER-4")

@@ -14,11 +14,12 @@ from typing import Any, Literal, NotRequired, TypedDict
 
 import httpx
 import pytest
-from pydantic import BaseModel, Field, field_validator
+from pydantic import BaseModel, Field
 
 import sayso
 from sayso import Action, HumanInputServer, Option, inquiry, limits
 from sayso.errors import Invalid, Misconfigured, NoAnswer, NotReady, SaysoError, ServerStopped, WouldBlock
+from tests.builders import Even
 from tests.crewai.person import APPROVE, LONGEST, Decide, Person, in_turn, leave
 
 People = Callable[..., Person]
@@ -286,17 +287,6 @@ def test_values_that_do_not_fit_the_schema_are_refused_where_they_are_sent(
     assert refused.status_code == 422
     assert [one["pointer"] for one in refused.json()["errors"]] == [pointer]
     assert not asking.done()
-
-
-class Even(BaseModel):
-    lines: int
-
-    @field_validator("lines")
-    @classmethod
-    def _is_even(cls, lines: int) -> int:
-        if lines % 2:
-            raise ValueError("must be even")
-        return lines
 
 
 @dataclass

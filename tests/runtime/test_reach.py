@@ -36,6 +36,7 @@ def nobody_known(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def elsewhere(server: HumanInputServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[HumanInputServer]:
     """A server that counts as another process's, and is named in the environment."""
     reach._running.clear()
+    reach._expected.clear()
     monkeypatch.setenv("SAYSO_URL", server.url)
     monkeypatch.setenv("SAYSO_API_KEY", KEY)
     guard = threading.Timer(2 * LONGEST, server.stop)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from crewai.hooks import HookAborted
 
 from sayso.errors import SaysoError, ServerStopped
-from sayso.model import Request
+from sayso.model import Answer, Request
 
 _SOURCE = "sayso"
 
@@ -24,6 +24,15 @@ class Stopped(HookAborted, ServerStopped):
     def __init__(self, reason: str) -> None:
         HookAborted.__init__(self, reason, _SOURCE)
         self.detail = reason
+
+
+def answer_of(outcome: Request) -> Answer:
+    """What a person answered, or what was to count when nobody did. Raises Unanswered where nothing does: nobody has
+    rejected what expired, though its `on_timeout` says reject."""
+    answer = outcome.answer
+    if answer is None or (answer.decision == "reject" and outcome.status != "answered"):
+        raise unanswered(outcome)
+    return answer
 
 
 def rejected(outcome: Request) -> Rejected:

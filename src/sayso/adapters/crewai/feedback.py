@@ -12,7 +12,7 @@ from crewai.llms.base_llm import BaseLLM
 from pydantic import BaseModel, PrivateAttr, ValidationError
 
 from sayso import limits
-from sayso.adapters.crewai.endings import rejected, unanswered
+from sayso.adapters.crewai.endings import answer_of, rejected
 from sayso.adapters.crewai.events import Mirror
 from sayso.adapters.crewai.identity import flow_origin
 from sayso.adapters.crewai.wording import as_metadata, shown, usable_schema
@@ -91,11 +91,9 @@ class FlowReview:
     def take(self, outcome: Request) -> Feedback | None:
         """What crewAI is told; None: the person is to be asked again. Raises Rejected or Unanswered."""
         self._round, self._previous, self._remark = self._round + 1, outcome.request_id, ""
-        answer = outcome.answer
-        if answer is None:
-            raise unanswered(outcome)
+        answer = answer_of(outcome)
         if answer.decision == "reject":
-            raise rejected(outcome) if outcome.status == "answered" else unanswered(outcome)
+            raise rejected(outcome)
         if answer.decision == "edit":
             try:
                 return Feedback.edit(self._edited(answer.edited))

@@ -8,7 +8,7 @@ from typing import Any, Final
 from crewai.hooks import LLMCallHookContext, ToolCallHookContext
 
 from sayso import limits
-from sayso.adapters.crewai.endings import unanswered
+from sayso.adapters.crewai.endings import answer_of
 from sayso.adapters.crewai.events import Mirror
 from sayso.adapters.crewai.identity import crew_origin
 from sayso.adapters.crewai.installed import current
@@ -61,10 +61,8 @@ def _under_way(context: Any) -> str:
 def _text(outcome: Request) -> str:
     """What the user's hook reads, stripped as crewAI does it. Raises Unanswered: in a hook, other errors are swallowed
     and the call goes through."""
-    answer = outcome.answer
-    if answer is None or (answer.decision == "reject" and outcome.status != "answered"):
-        raise unanswered(outcome)  # to a hook that knows only "no", the word "reject" would be a yes
-    return answer.decision if answer.decision in {"approve", "reject"} else outcome.words.strip()
+    decision = answer_of(outcome).decision
+    return decision if decision in {"approve", "reject"} else outcome.words.strip()
 
 
 places: Final = tuple(

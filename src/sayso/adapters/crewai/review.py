@@ -12,7 +12,7 @@ from crewai.core.providers.human_input import ExecutorContext
 from pydantic import BaseModel, ValidationError
 
 from sayso import limits
-from sayso.adapters.crewai.endings import rejected, unanswered
+from sayso.adapters.crewai.endings import answer_of, rejected
 from sayso.adapters.crewai.identity import crew_origin
 from sayso.adapters.crewai.wording import shown, usable_schema
 from sayso.fit import cut, line
@@ -83,11 +83,9 @@ class Review:
     def take(self, outcome: Request) -> Step:
         """Applies a decision. Raises Rejected or Unanswered, which end the run."""
         self._round, self._previous, self._remark = self._round + 1, outcome.request_id, ""
-        answer = outcome.answer
-        if answer is None:
-            raise unanswered(outcome)
+        answer = answer_of(outcome)
         if answer.decision == "reject":
-            raise rejected(outcome) if outcome.status == "answered" else unanswered(outcome)
+            raise rejected(outcome)
         if answer.decision == "respond":
             self._context.messages.append(self._context._format_feedback_message(answer.text or ""))
             return "redraft"
@@ -122,8 +120,7 @@ class Lesson(Review):
 
     def take(self, outcome: Request) -> Step:
         """Raises Unanswered, which ends the training."""
-        if outcome.answer is None or outcome.answer.decision != "respond":
-            raise unanswered(outcome)
+        answer_of(outcome)
         return "teach"
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 from crewai.hooks import ToolCallHookContext
 from pydantic import BaseModel, ValidationError
 
-from sayso.adapters.crewai.endings import printable
+from sayso.adapters.crewai.endings import Unanswered, answer_of, printable
 from sayso.adapters.crewai.identity import crew_origin
 from sayso.adapters.crewai.wording import as_json, usable_schema
 from sayso.fit import line
@@ -56,9 +56,10 @@ class ToolCall:
     def take(self, outcome: Request) -> bool:
         """Whether the call may run, as it then stands; if not, the person is to be asked again. Raises Refused."""
         self._round, self._previous, self._remark = self._round + 1, outcome.request_id, ""
-        answer = outcome.answer
-        if answer is None or (answer.decision == "reject" and outcome.status != "answered"):
-            raise Refused(f"nobody approved it ({outcome.reason or outcome.status})")
+        try:
+            answer = answer_of(outcome)
+        except Unanswered as exc:
+            raise Refused(f"nobody approved it ({outcome.reason or outcome.status})") from exc
         if answer.decision == "reject":
             words = printable(answer.text or answer.comment).strip().rstrip(".")
             raise Refused(f"{outcome.settled_by} rejected it{f': {words}' if words else ''}")
