@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import uuid
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
@@ -64,7 +65,9 @@ def draw(session: Session, screen: Screen, server: HumanInputServer) -> None:
     query = {"execution_id": session.execution_id, "status": "pending"}
     for request in httpx.get(f"{server.url}/requests", params=query).raise_for_status().json()["requests"]:
         screen.shown.append(f"{request['title']}: {request['context']} [Approve] [Change]")
-        body = {"Approve": {"decision": "approve"}, "Change": {"human_feedback": screen.typed}}.get(screen.clicked)
+        body = {"Approve": {"decision": "approve"}, "Change": {"decision": "respond", "text": screen.typed}}.get(
+            screen.clicked
+        )
         if body:
             httpx.post(f"{server.url}/requests/{request['request_id']}/answer", json=body).raise_for_status()
 
@@ -74,7 +77,7 @@ def start(session: Session) -> None:
     writer = Agent(role="Writer", goal="Write", backstory="Writes.", llm=Echo(model="echo"))
     task = Task(name="A line", description="Write a line", expected_output="A line", agent=writer, human_input=True)
     crew = Crew(agents=[writer], tasks=[task])
-    session.execution_id = f"session-{id(session)}"
+    session.execution_id = str(uuid.uuid4())
 
     def work() -> None:
         with execution(session.execution_id):

@@ -4,8 +4,8 @@
     python examples/web/main.py --check    # plays the page over HTTP, and exits 1 if anything is not as promised
 
 sayso is mounted in the application under /sayso, so page and questions are of one origin and need no key on this
-machine. In production, give HumanInputServer an api_key and let your own application, which knows who is signed in,
-pass answers on.
+machine; with another `host` they do. In production, give HumanInputServer an api_key and let your application, which
+knows who is signed in, pass answers on.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from pydantic import BaseModel, Field
 from scripted_model import ScriptedModel
 
 from sayso import HumanInputServer, create_app
-from sayso.adapters.crewai import Rejected, execution
+from sayso.adapters.crewai import Rejected, Stopped, Unanswered, execution
 
 _PAGE = Path(__file__).with_name("page.html")
 
@@ -37,7 +37,7 @@ _PAGE = Path(__file__).with_name("page.html")
 class Run(BaseModel):
     """What the page sends: an id that it has made itself and follows already, and what to write about."""
 
-    id: str = Field(pattern=r"[A-Za-z0-9-]{1,64}")
+    id: str = Field(pattern=r"^[A-Za-z0-9-]{1,64}$")
     topic: str = Field(min_length=1, max_length=200)
 
 
@@ -45,7 +45,8 @@ class Outcome(BaseModel):
     """How a run ended."""
 
     result: str | None
-    rejected: str | None = None
+    ended: str | None = None
+    """Why there is no result: rejected, cancelled, stopped."""
 
 
 def model() -> BaseLLM:
@@ -72,8 +73,8 @@ def application(server: HumanInputServer) -> FastAPI:
         with execution(run.id):
             try:
                 return Outcome(result=(await crew_for(run.topic).kickoff_async()).raw)
-            except Rejected as rejection:
-                return Outcome(result=None, rejected=rejection.reason)
+            except (Rejected, Unanswered, Stopped) as ending:
+                return Outcome(result=None, ended=ending.reason)
 
     @asynccontextmanager
     async def lifespan(api: FastAPI) -> AsyncIterator[None]:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from concurrent.futures import Future
 from typing import Final, NamedTuple, Protocol, TypeVar, runtime_checkable
 
-from sayso.errors import SaysoError, ServerStopped, Unavailable, WouldBlock
+from sayso.errors import SaysoError, ServerStopped, WouldBlock
 from sayso.model import Question, Request
 
 T = TypeVar("T")
@@ -21,7 +20,8 @@ class Asked(NamedTuple):
     """A question on its way. Sync code takes `wait_for(future)`, async code `await asyncio.wrap_future(future)`.
 
     `stored`: the request, once it is durable. `settled`: the request with its outcome; cancelling it gives the question
-    up. Both raise NotReady (nothing was asked), ServerStopped, or what was wrong with it.
+    up (on a server elsewhere only one whose id the asker made: another may be waited for again). Both raise NotReady
+    (nothing was asked), ServerStopped, or what was wrong with it.
     """
 
     stored: Future[Request]
@@ -52,6 +52,20 @@ class OnHostLoop(Protocol):
         """Whether that is so at present."""
 
 
+@runtime_checkable
+class Startable(Protocol):
+    """An asker that may not run yet, or no more."""
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it takes questions at present."""
+
+
+def is_running(asker: Asker) -> bool:
+    """Whether `asker` takes questions, as far as it says."""
+    return asker.is_running if isinstance(asker, Startable) else True
+
+
 def refuse_to_block(asker: Asker) -> None:
     """Raises WouldBlock where waiting in this thread could keep the answer from ever arriving."""
     if isinstance(asker, OnHostLoop) and asker.is_on_host_loop and in_loop():
@@ -67,21 +81,17 @@ def in_loop() -> bool:
     return True
 
 
-def wait_for(future: Future[T], *, until: float | None = None) -> T:
-    """The future's result, waited for in a thread without a loop; at most until `until` (of `time.monotonic()`).
+def wait_for(future: Future[T]) -> T:
+    """The future's result, waited for in a thread without a loop.
 
-    Raises ServerStopped when the main thread has ended: a thread that waits on would keep the process from exiting;
-    Unavailable when the time is over.
+    Raises ServerStopped when the main thread has ended: a thread that waits on would keep the process from exiting.
     """
     while True:
-        left = _LOOK if until is None else min(_LOOK, until - time.monotonic())
         try:
-            return future.result(timeout=max(0.0, left))
+            return future.result(timeout=_LOOK)
         except TimeoutError:
-            if future.done():
-                raise
+            if future.done():  # just now; or a TimeoutError is its result
+                return future.result()
             if not threading.main_thread().is_alive():
                 future.cancel()
                 raise ServerStopped("the program ended while the question was waiting") from None
-            if until is not None and time.monotonic() >= until:
-                raise Unavailable("the server did not say in time what became of the question") from None

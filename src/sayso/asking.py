@@ -210,6 +210,11 @@ def _check_kind(question: Question, kind: Kind, faults: _Faults) -> None:
         "/response_schema",
         "is missing: a form needs the schema of its values",
     )
+    faults.add(
+        bool(question.options) and kind in ("approval", "form"),
+        "/options",
+        f"cannot be chosen in an answer to this {kind}; ask a choice, or put them into the response_schema",
+    )
     can = allowed(kind, question.action)
     stray = question.allow is not None and (not question.allow or not set(question.allow) <= set(can))
     faults.add(stray, "/allow", f"this {kind} can allow: {', '.join(can)}")

@@ -15,7 +15,8 @@ def cut(text: str, limit: int) -> str:
 
 
 def line(text: str) -> str:
-    """`text` as one line that a title may be."""
-    line = " ".join(text.encode("utf-8", "replace").decode().split())
+    """`text` as one line that a title may be, without anything that a terminal would obey."""
+    text = text.encode("utf-8", "replace").decode()
+    line = " ".join("".join(character if character.isprintable() else " " for character in text).split())
     most = limits.TITLE_CHARACTERS
     return line if len(line) <= most else line[: most - 1] + "…"

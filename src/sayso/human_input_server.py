@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import atexit
 import logging
 import signal
 import threading
@@ -17,6 +16,7 @@ from starlette.types import ASGIApp
 
 from sayso import settings
 from sayso.asker import Asked, refused
+from sayso.at_exit import at_exit
 from sayso.compose import adapters_stand_by, default_store, install_adapters, store_at
 from sayso.errors import AlreadyStarted, Misconfigured, NotReady, ServerStopped, StoreFailed
 from sayso.gateway import Gateway
@@ -138,6 +138,12 @@ class HumanInputServer:
         return running.submit(question)
 
     @property
+    def is_running(self) -> bool:
+        """Whether it has been started, and not stopped since; in a forked process, whether it can run there."""
+        running = self._running
+        return running is not None and running.is_here
+
+    @property
     def is_on_host_loop(self) -> bool:
         """Whether answers come in over the loop of an application that this server is mounted in."""
         return isinstance(self._running, Mounted)
@@ -166,15 +172,17 @@ class HumanInputServer:
         with self._lock:
             if self._running is not None:
                 raise AlreadyStarted("this HumanInputServer runs already; stop() it first, or make another one")
-            running = make()
+            self._running = running = make()
             try:
                 uninstall = install_adapters(self) if self._adapters else lambda: None
             except BaseException:
+                self._running = None
                 running.stop()
                 raise
             leave = announce(self)
-            self._running, self._uninstall = running, lambda: (leave(), uninstall())
-        _at_exit(WeakMethod(self.stop))
+            self._unexpect()
+            self._uninstall = lambda: (leave(), uninstall())
+        at_exit(WeakMethod(self.stop))
         return running
 
     def _listen(self, runtime: Runtime) -> None:
@@ -197,6 +205,7 @@ class HumanInputServer:
                         self._bound_port = sockets[0].getsockname()[1]
                 runtime.open(service)
             except (Misconfigured, StoreFailed) as exc:
+                runtime.fail(exc)
                 if threading.current_thread() is not threading.main_thread():
                     logger.error("the server did not start: %s", exc)  # what a thread raises, nobody may see
                 raise
@@ -248,17 +257,3 @@ def _stopping_on_signals(runtime: Runtime) -> Iterator[None]:
     finally:
         for number, handler in former.items():
             signal.signal(number, handler)
-
-
-def _at_exit(stop: WeakMethod[Callable[[], None]]) -> None:
-    """Calls `stop` when the program ends, if its server is still there.
-
-    Python joins the threads of its pools before it runs atexit's functions, and an agent may be waiting in one of them;
-    the hook that concurrent.futures itself uses comes before that join.
-    """
-
-    def stop_if_there() -> None:
-        if method := stop():
-            method()
-
-    getattr(threading, "_register_atexit", atexit.register)(stop_if_there)

@@ -14,7 +14,8 @@ from sayso.asker import Asker, in_loop, wait_for
 from sayso.errors import Fault, Invalid, NoAnswer, WouldBlock
 from sayso.fit import cut
 from sayso.model import Action, Decision, Kind, OnTimeout, Option, Priority, Question, Request, Source, derived_uuid
-from sayso.reach import asker_for, await_expected, is_expected, origin
+from sayso.origin import origin
+from sayso.reach import asker_for, await_expected, is_expected
 from sayso.typed import Form, Misfit
 
 T = TypeVar("T")
@@ -25,8 +26,9 @@ class Members(TypedDict, total=False):
 
     options: texts, or ids with labels: `["yes", "no"]`, `{"eu": "Frankfurt"}`. timeout: seconds. default: what counts
     when nobody answers in time: a text, or an answer's members (`{"decision": "approve"}`). kind: "approval" for a yes
-    or no (`answer.approved`). execution_id: the stream it appears in; the run of a framework, if this is part of one.
-    request_id: yours: asking again under it is the same question, which a server elsewhere keeps through a crash.
+    or no (`reply.approved`). execution_id: the stream it appears in; the run of a framework, if this is part of one.
+    request_id: yours: asking again under it is the same question, which a server elsewhere keeps through a crash; in a
+    run of a framework, give that run an id of its own, too.
     """
 
     options: Iterable[str | Option] | Mapping[str, str]
@@ -89,7 +91,8 @@ def ask(
 
     Raises NoAnswer when nobody answered in time (and there is no default) or the question was cancelled, Misconfigured
     when there is no server to ask, Invalid for a question that cannot be asked, WouldBlock in a thread that runs an
-    event loop (use `await sayso.aask`), ServerStopped.
+    event loop (use `await sayso.aask`), ServerStopped, Unavailable; all are in `sayso.errors`. A server that was made
+    in this process and does not run yet is waited for, up to 10 s.
     """
     if in_loop():
         raise WouldBlock("this would stop the event loop that runs in this thread: use `await sayso.aask(…)`")
@@ -137,12 +140,15 @@ class _Asking:
     def __init__(self, prompt: str, response: type[Any] | None, members: Members) -> None:
         self._form = None if response is None else Form(response)
         given: dict[str, Any] = {"execution_id": _own_execution(members), "source": Source(name="python")}
-        given |= dict(origin.get()()) | members | {"prompt": prompt, "options": _options(members.get("options", ()))}
-        given["assignees"] = tuple(_several(members.get("assignees", ()), "/assignees"))
+        given |= dict(origin.get()()) | members | {"prompt": prompt, "options": _options(members.get("options") or ())}
+        given["assignees"] = tuple(_several(members.get("assignees") or (), "/assignees"))
         if self._form is not None:
+            if members.get("kind", "form") != "form":
+                raise Invalid(Fault("/kind", "response= asks with a form; leave kind out"))
             given |= {"kind": "form", "response_schema": self._form.schema}
         self.question = Question(**given)
         self._prompt = prompt
+        self._request_id = members.get("request_id")
         self._takes_default = bool(members.keys() & {"default", "on_timeout"})
 
     def take(self, outcome: Request) -> Reply[Any] | None:
@@ -173,11 +179,15 @@ class _Asking:
         self.question = self.question.replace(
             prompt=cut(f"**Please check your answer:** {misfit}\n\n{self._prompt}", limits.PROMPT),
             title=outcome.title,
-            request_id=None,
+            request_id=self._next_id(outcome.round + 1),
             round=outcome.round + 1,
             previous=outcome.request_id,
             deadline=outcome.deadline,
         )
+
+    def _next_id(self, round: int) -> str | None:
+        """Made from the caller's, so that asking again under that finds this round, too."""
+        return None if self._request_id is None else derived_uuid(self._request_id, str(round))
 
 
 def _options(given: Iterable[str | Option] | Mapping[str, str]) -> tuple[Option, ...]:

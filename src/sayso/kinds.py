@@ -50,7 +50,7 @@ def resolve(request: Request, given: Submission, answer_id: str) -> Answer:
     field, text = _text_of(given)
     decision = given.decision or _implied(request, given, text, field)
     if decision not in request.allow:
-        raise Invalid(Fault("/decision", f"this request takes only: {', '.join(request.allow)}"))
+        raise Invalid(Fault("/decision", f"this request takes only: {', '.join(request.allow)}{_how(request)}"))
     answer = _RESOLVERS[decision](request, given, text, field)
     return Answer(answer_id=answer_id, decision=decision, comment=given.comment, **answer)
 
@@ -82,6 +82,13 @@ _INSTEAD: Final[dict[str, str]] = {
     "choice": "choose one of the options: send its id or label",
     "form": "this is a form: send values that fit its response_schema",
 }
+
+
+def _how(request: Request) -> str:
+    """What to send to a request that takes nothing but a response."""
+    if request.allow != ("respond",):
+        return ""
+    return "; choose one of the options" if request.options else "; write a text"
 
 
 def _approve(request: Request, given: Submission, text: str | None, field: str) -> dict[str, Any]:
@@ -147,9 +154,10 @@ def _chosen(request: Request, given: Submission, text: str | None) -> str | None
             raise Invalid(Fault("/option_ids/0", "is none of this request's options"))
         return given.option_ids[0]
     wanted = (text or "").strip()
-    by_label = {option.label.strip(): option.id for option in reversed(request.options) if option.label.strip()}
-    by_id = {option.id.strip(): option.id for option in reversed(request.options)}
-    return (by_label | by_id).get(wanted) if wanted else None
+    meant = {option.id for option in request.options if wanted and wanted in (option.id.strip(), option.label.strip())}
+    if len(meant) > 1:
+        raise Invalid(Fault("/option_ids", "that text names several of the options: send the id as option_ids"))
+    return meant.pop() if meant else None
 
 
 _RESOLVERS: Final = {"approve": _approve, "edit": _edit, "respond": _respond, "reject": _reject}

@@ -31,6 +31,12 @@ class Mounted:
         self._runtime: Runtime | None = None
         self._stopped = False
 
+    @property
+    def is_here(self) -> bool:
+        """Whether it can run in this process; so it can in each that was forked before it was used."""
+        runtime = self._runtime
+        return runtime is None or runtime.is_here
+
     def submit(self, question: Question) -> Asked:
         try:
             return self._opened().submit(question)

@@ -21,11 +21,23 @@ def notice(request: Request, url: str | None, *, key: str | None) -> str:
     command; None when none is needed.
     """
     named = (request.context_data or {}).get("agent")
-    asker = named if isinstance(named, str) and named else request.source.name
-    address = f"{url or '<your app>'}/requests/{request.request_id}/answer"
+    asker = _line(named if isinstance(named, str) and named else request.source.name)
+    address = f"{url or '<where you mounted it>'}/requests/{request.request_id}/answer"
     header = f'-H "Authorization: Bearer {key}" ' if key else ""
-    command = f'curl {header}-d \'{{"human_feedback": "YOUR WORDS"}}\' {address}'
-    return f"sayso: an agent waits for your answer: {command}  # {_line(asker)}: {_line(request.title)}"
+    title = _line(request.title)
+    who = title if title.startswith(f"{asker}:") else f"{asker}: {title}"
+    return f"sayso: an agent waits for your answer: curl {header}-d '{_body(request)}' {address}  # {who}"
+
+
+def _body(request: Request) -> str:
+    """An answer that the request takes, in which a person has only words to change; never words of an agent's."""
+    if "approve" in request.allow and request.kind == "approval":
+        return '{"decision": "approve"}'
+    if request.kind == "form":
+        return '{"values": {"NAME": "VALUE"}}'
+    if request.options:
+        return '{"option_ids": ["ID"]}'
+    return '{"human_feedback": "YOUR WORDS"}'
 
 
 class Notices:

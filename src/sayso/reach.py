@@ -1,23 +1,16 @@
-"""Where a question comes from and goes to that names neither: the run it is part of; the server that runs here."""
+"""Where a question goes that names no asker: to the server of this process, else to the one at SAYSO_URL."""
 
 from __future__ import annotations
 
-import os
 import threading
-from collections.abc import Callable, Mapping
-from contextvars import ContextVar
-from typing import Any
+from collections.abc import Callable
 from weakref import WeakSet, ref
 
 from sayso import limits, settings
-from sayso.asker import Asker
+from sayso.asker import Asker, is_running
 from sayso.errors import Misconfigured
 
-origin: ContextVar[Callable[[], Mapping[str, Any]]] = ContextVar("sayso_origin", default=dict)
-"""Gives the members of a Question that say where it comes from, as the framework that runs this code has told."""
-
-_running: list[tuple[int, Asker]] = []
-"""With the process that each runs in: a forked one cannot reach it."""
+_running: list[Asker] = []
 _expected: WeakSet[object] = WeakSet()
 _remote: dict[tuple[str, str | None], Asker] = {}
 _lock = threading.Condition()
@@ -49,14 +42,15 @@ def await_expected() -> None:
 
 
 def announce(server: Asker) -> Callable[[], None]:
-    """`server` runs in this process, until the returned function is called; of several, the latest started asks."""
+    """Questions of this process go to `server`, until the returned function is called; of several, to the latest."""
 
     def leave() -> None:
         with _lock:
-            _running[:] = [one for one in _running if one[1] is not server]
+            if server in _running:
+                _running.remove(server)
 
     with _lock:
-        _running.append((os.getpid(), server))
+        _running.append(server)
         _lock.notify_all()
     return leave
 
@@ -83,6 +77,5 @@ def asker_for(explicit: Asker | None) -> Asker:
 
 
 def _latest() -> Asker | None:
-    here = os.getpid()
     with _lock:
-        return next((server for process, server in reversed(_running) if process == here), None)
+        return next((one for one in reversed(_running) if is_running(one)), None)

@@ -12,12 +12,12 @@ from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any, Final, TypeVar
 
 from sayso import limits
-from sayso.asker import Asked
+from sayso.asker import Asked, refused
 from sayso.crossing import Crossing, refuse, resolve
-from sayso.errors import Misconfigured, NotReady, SaysoError, ServerStopped, StoreFailed
+from sayso.errors import Invalid, Misconfigured, NotReady, SaysoError, ServerStopped, StoreFailed
 from sayso.gateway import Gateway
 from sayso.model import Question, Request
-from sayso.wire import decode_question, written
+from sayso.wire import checked
 
 T = TypeVar("T")
 Service = Callable[[Gateway], AbstractAsyncContextManager[None]]
@@ -51,6 +51,11 @@ class Runtime:
         """Done when everything has stopped; carries the error when that was not asked for."""
 
     @property
+    def is_here(self) -> bool:
+        """Whether it runs in this process, and not in the one that this was forked from."""
+        return os.getpid() == self._process
+
+    @property
     def is_over(self) -> bool:
         """Whether it has ended, or can no longer begin."""
         return self.ended.done() or (self._ready.done() and self._ready.exception() is not None)
@@ -68,6 +73,10 @@ class Runtime:
         self.begin_open(service)
         self._ready.result()
 
+    def fail(self, error: SaysoError) -> None:
+        """It will not open: whoever waits for that hears why. `stop` comes next."""
+        refuse(self._ready, error)
+
     def request_stop(self) -> None:
         """Begins an orderly end and returns at once; safe in a signal handler."""
         with suppress(RuntimeError):  # the loop is closed: it has ended already
@@ -83,10 +92,13 @@ class Runtime:
             self._thread.join()
 
     def submit(self, question: Question) -> Asked:
+        if not self.is_here:
+            return refused(NotReady("the server runs in the process that this one was forked from, out of its reach"))
+        try:
+            question = checked(question)
+        except Invalid as error:
+            return refused(error)
         asked = Asked(Future(), Future())
-        if os.getpid() != self._process:
-            _fail(asked, NotReady("the server runs in the process that this one was forked from, out of its reach"))
-            return asked
         attended = self._crossing.send(lambda: self._attend(question, asked))
         attended.add_done_callback(lambda attended: _fail(asked, attended.exception() or ServerStopped()))
         return asked
@@ -141,7 +153,7 @@ class Runtime:
         """Sees one question of this process through to its outcome."""
         try:
             await self._until_ready()
-            request, _ = await self._gateway.ask(decode_question(written(question)), by=_IN_PROCESS, durable=False)
+            request, _ = await self._gateway.ask(question, by=_IN_PROCESS, durable=False)
             resolve(asked.stored, request)
             self._tell(request)
             resolve(asked.settled, await self._outcome(request, asked))

@@ -1,4 +1,4 @@
-"""What the environment says. Read when a server is made, never at import."""
+"""What the environment says. Read when it is needed, never at import."""
 
 from __future__ import annotations
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
 from sayso.errors import Misconfigured
+from sayso.schema import without_unusable_patterns
 
 T = TypeVar("T")
 
@@ -24,8 +26,10 @@ class Form(Generic[T]):
     """
 
     def __init__(self, type_: type[T]) -> None:
+        if not isinstance(type_, type):
+            raise Misconfigured(f"response={type_!r} is no form: use a pydantic model, a dataclass or a TypedDict")
         self._type = type_
-        self._pydantic = _adapter(type_)
+        self._pydantic = _adapter(type_) if hasattr(type_, "__pydantic_validator__") else None
         self.schema = self._schema()
         if self.schema.get("type") != "object":
             raise Misconfigured(f"response={_name(type_)} is no form: use a pydantic model, a dataclass or a TypedDict")
@@ -36,22 +40,25 @@ class Form(Generic[T]):
             if self._pydantic is not None:
                 filled: T = self._pydantic.validate_json(msgspec.json.encode(values))
                 return filled
-            return msgspec.convert(values, self._type)
+            return msgspec.convert(values, self._type, str_keys=True)
         except ValueError as exc:  # pydantic's and msgspec's errors both are; so is what a type's own checks raise
             raise Misfit(_sentence(exc)) from exc
 
     def _schema(self) -> dict[str, Any]:
         try:
-            own = self._pydantic
-            return _with_root(msgspec.json.schema(self._type) if own is None else own.json_schema())
+            if self._pydantic is None:
+                try:
+                    return _with_root(msgspec.json.schema(self._type))
+                except TypeError:
+                    if "pydantic" not in sys.modules:
+                        raise
+                    self._pydantic = _adapter(self._type)  # it may know the type of a member
+            return _with_root(without_unusable_patterns(self._pydantic.json_schema()))
         except Exception as exc:  # a type's own hooks may raise anything
             raise Misconfigured(f"response={_name(self._type)} has no JSON Schema: {exc}") from exc
 
 
 def _adapter(type_: Any) -> Any:
-    """pydantic's way with a type of its own; None for other types, and where there is no pydantic."""
-    if not hasattr(type_, "__pydantic_validator__"):
-        return None
     from pydantic import TypeAdapter  # noqa: PLC0415 - whoever has such a type has loaded it
 
     return TypeAdapter(type_)

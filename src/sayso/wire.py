@@ -22,7 +22,7 @@ T = TypeVar("T")
 _encoder = msgspec.json.Encoder()
 _LINE_BREAKS: Final = {"\x85": rb"\u0085", "\u2028": rb"\u2028", "\u2029": rb"\u2029"}
 """What Python's `splitlines`, and so httpx's `aiter_lines`, takes for the end of a line and JSON may hold as it is."""
-_NOT_JSON: Final = "must be JSON: text, numbers, true, false, null, lists and objects"
+_NOT_JSON: Final = "must be JSON: text that UTF-8 can hold, numbers, true, false, null, lists and objects"
 PROBLEM_TYPE: Final = "application/problem+json"
 HEARTBEAT: Final = b": heartbeat\n\n"
 
@@ -124,17 +124,16 @@ def decode_question(data: bytes) -> Question:
     return _decode(data, Question)
 
 
-def written(question: Question) -> bytes:
-    """A question that was made in code, as it goes over the wire. Raises Invalid for what could not come over it: code
-    may put anything anywhere."""
-    faults = [
-        Fault(f"/{name}", _NOT_JSON) for name, value in msgspec.structs.asdict(question).items() if not _is_json(value)
-    ]
+def checked(question: Question) -> Question:
+    """A question that was made in code, as if it had come over the wire: code may put anything anywhere.
+
+    Raises Invalid for what could not have come over it.
+    """
+    members = msgspec.structs.asdict(question).items()
+    faults = [Fault(f"/{name}", _NOT_JSON) for name, value in members if not _is_json(value)]
     if faults:
         raise Invalid(*faults)
-    data = _encoder.encode(question)
-    decode_question(data)
-    return data
+    return decode_question(_encoder.encode(question))
 
 
 def _is_json(value: Any) -> bool:
@@ -213,13 +212,13 @@ def error_of(data: bytes, status: int) -> SaysoError:
     try:
         told = msgspec.json.decode(data, type=_Problem)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        told = _Problem(detail=f"HTTP status {status}")
+        told = _Problem(detail=f"it answers with HTTP status {status}, not as a sayso server does; check the address")
     code = told.type.removeprefix("urn:sayso:problem:")
     if code == Invalid.code:
         return Invalid(*(Fault(one.pointer, one.detail) for one in told.errors))
     if code == AlreadySettled.code and told.request is not None:
         return AlreadySettled(told.request)
-    kind = _ERRORS.get(code) or (Unavailable if status >= 500 or status in (408, 425, 429) else SaysoError)
+    kind = _ERRORS.get(code) or (Unavailable if status >= 500 or status in (408, 425, 429) else errors.Misconfigured)
     return kind(told.detail)
 
 

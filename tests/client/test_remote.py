@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import CancelledError, Future
@@ -494,11 +496,11 @@ async def test_a_server_that_does_not_hold_the_call_is_not_asked_without_a_pause
         assert rested.done(), f"{len(relay.calls)} calls one after the other"
 
 
-async def test_cancelling_stops_the_waiting_and_leaves_the_request_open(
+async def test_cancelling_stops_the_waiting_and_leaves_a_request_open_whose_id_the_caller_knows(
     server: HumanInputServer, reach: Connect
 ) -> None:
     async with _relayed(server.url) as relay:
-        asked = reach(relay.url, KEY).submit(question())
+        asked = reach(relay.url, KEY).submit(question(request_id="order-42"))
         stored = await _soon(asked.stored)
         await relay.until(lambda it: it.calls[-1].startswith("GET"))
         asked.settled.cancel()
@@ -506,15 +508,16 @@ async def test_cancelling_stops_the_waiting_and_leaves_the_request_open(
         assert [(one["request_id"], one["status"]) for one in _told(server.url)] == [(stored.request_id, "pending")]
 
 
-async def test_cancelling_an_awaited_question_leaves_the_request_open(server: HumanInputServer, reach: Connect) -> None:
+async def test_cancelling_an_awaited_question_cancels_the_request(server: HumanInputServer, reach: Connect) -> None:
     async with _relayed(server.url) as relay:
         asking = asyncio.create_task(sayso.aask("Which colour?", asker=reach(relay.url, KEY)))
         await relay.until(lambda it: bool(it.calls) and it.calls[-1].startswith("GET"))
         asking.cancel()
         with pytest.raises(asyncio.CancelledError):
             await asking
-        await relay.until(lambda it: it.open == 0)
-        assert [one["status"] for one in _told(server.url)] == ["pending"]
+        address = f"{server.url}/requests/{_told(server.url)[0]['request_id']}"
+        settled = httpx.get(address, params={"wait": LONGEST}, headers=_RIGHT, timeout=2 * LONGEST).json()
+        assert (settled["status"], settled["reason"]) == ("cancelled", "asker-gone")
 
 
 async def test_cancelling_before_the_server_was_reached_ends_the_trying(
@@ -603,8 +606,8 @@ async def test_an_address_where_no_sayso_is_answers_not_found(server: HumanInput
     [
         (_reply(403, b'{"type":"urn:sayso:problem:forbidden"}'), Forbidden),
         (_reply(413, b'{"type":"urn:sayso:problem:too-large"}'), TooLarge),
-        (_reply(301, Location="https://elsewhere.example/"), SaysoError),
-        (_reply(404, b"<html>no such page</html>"), SaysoError),
+        (_reply(301, Location="https://elsewhere.example/"), Misconfigured),
+        (_reply(404, b"<html>no such page</html>"), Misconfigured),
     ],
 )
 async def test_what_will_not_pass_is_not_tried_again(
@@ -654,3 +657,47 @@ async def test_a_person_sees_a_question_from_elsewhere_as_any_other(
         stored = await _soon(asker.submit(question(title="Paint")).stored)
         await asyncio.to_thread(reader.wait_until, lambda it: len(it.asked) == 1)
     assert (reader.asked[0]["request_id"], reader.asked[0]["title"]) == (stored.request_id, "Paint")
+
+
+# When nobody waits any more
+
+
+async def test_closing_in_mid_wait_tells_whoever_waits_and_never_that_nothing_was_asked(
+    server: HumanInputServer,
+) -> None:
+    asker = connect(server.url, api_key=KEY)
+    asked = asker.submit(question())
+    await _soon(asked.stored)
+    await asyncio.to_thread(asker.close)
+    assert isinstance(await _error(asked.settled), Unavailable)
+
+
+async def test_a_question_given_up_is_cancelled_where_nobody_else_can_wait_for_it(asker: RemoteAsker) -> None:
+    asked = asker.submit(question())
+    stored = await _soon(asked.stored)
+    asked.settled.cancel()
+    again = await _soon(asker.submit(question(request_id=stored.request_id)).settled)
+    assert (again.status, again.reason) == ("cancelled", "asker-gone")
+
+
+async def test_a_server_that_cannot_be_reached_keeps_nobody_beyond_the_questions_time(
+    monkeypatch: pytest.MonkeyPatch, reach: Connect
+) -> None:
+    monkeypatch.setattr(remote, "_GRACE", 0.1)
+    asked = reach(f"http://127.0.0.1:{_free_port()}", KEY).submit(question(timeout=0.1))
+    assert isinstance(await _error(asked.settled), Unavailable)
+
+
+def test_a_program_ends_while_a_thread_of_a_pool_waits_for_an_answer_from_elsewhere(server: HumanInputServer) -> None:
+    code = f"""
+import sayso, threading
+from concurrent.futures import ThreadPoolExecutor
+asker = sayso.connect({server.url!r}, api_key={KEY!r})
+ThreadPoolExecutor().submit(sayso.ask, "Well?", asker=asker)
+while asker._line is None or not asker._line.crossing._tasks:
+    pass
+print("leaving")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False)
+    assert "leaving" in done.stdout, done.stderr
+    assert done.returncode == 0

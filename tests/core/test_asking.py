@@ -53,7 +53,7 @@ def test_a_prompt_is_enough() -> None:
         ({"options": OPTIONS}, "choice"),
         ({"response_schema": SCHEMA}, "form"),
         ({"action": Action(name="pay")}, "approval"),
-        ({"action": Action(name="pay"), "options": OPTIONS, "response_schema": SCHEMA}, "approval"),
+        ({"action": Action(name="pay"), "response_schema": SCHEMA}, "approval"),
         ({"options": OPTIONS, "response_schema": SCHEMA}, "choice"),
         ({"options": OPTIONS, "kind": "review"}, "review"),
     ],

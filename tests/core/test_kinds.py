@@ -133,10 +133,22 @@ def test_a_choice_takes_a_label_as_it_was_offered(label: str) -> None:
     assert answer_to(asked, human_feedback=label).option_ids == ("w",)
 
 
-def test_an_id_is_not_taken_for_another_options_label() -> None:
-    asked = request(options=(Option(id="1", label="2"), Option(id="2", label="1")))
+@pytest.mark.parametrize(
+    "options",
+    [(Option(id="1", label="2"), Option(id="2", label="1")), (Option(id="1", label="2"), Option(id="3", label="2"))],
+)
+def test_a_text_that_names_two_options_chooses_none(options: tuple[Option, ...]) -> None:
+    asked = request(options=options)
 
-    assert answer_to(asked, human_feedback="2").option_ids == ("2",)
+    with pytest.raises(Invalid, match="several of the options"):
+        answer_to(asked, human_feedback="2")
+    assert answer_to(asked, option_ids=("1",)).option_ids == ("1",)
+
+
+@pytest.mark.parametrize("kind", ["approval", "form"])
+def test_options_that_nobody_could_choose_are_refused(kind: str) -> None:
+    with pytest.raises(Invalid, match="/options: cannot be chosen"):
+        request(kind=kind, options=OPTIONS, response_schema={"type": "object"})
 
 
 @pytest.mark.promise("ANSWER-5")

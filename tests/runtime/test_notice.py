@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import io
+import re
 import sys
 import threading
 
+import msgspec
 import pytest
 
-from sayso.notice import Notices
+from sayso.kinds import resolve
+from sayso.model import Action, Option, Request, Submission
+from sayso.notice import Notices, notice
+from tests.builders import request
 
 
 class Stuck(io.TextIOBase):
@@ -48,3 +53,31 @@ def test_nothing_runs_before_there_is_a_line() -> None:
     before = threading.enumerate()
     Notices()
     assert threading.enumerate() == before
+
+
+SCHEMA = {"type": "object", "properties": {"NAME": {"const": "VALUE"}}}
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        request(kind="review"),
+        request(kind="gate"),
+        request(kind="question"),
+        request(kind="approval", action=Action(name="pay")),
+        request(kind="choice", options=(Option(id="ID"), Option(id="other"))),
+        request(kind="review", options=(Option(id="ID"),), allow=("respond",)),
+        request(kind="form", response_schema=SCHEMA),
+    ],
+    ids=lambda asked: asked.kind,
+)
+def test_the_command_it_shows_is_an_answer_that_the_request_takes(asked: Request) -> None:
+    shown = notice(asked, "http://localhost:8000", key="$SAYSO_API_KEY")
+    body = re.search(r"-d '([^']*)' http://localhost:8000/requests/", shown)
+    assert body
+    resolve(asked, msgspec.json.decode(body[1], type=Submission), "an-answer")
+
+
+def test_it_names_the_agent_once() -> None:
+    shown = notice(request(title="Clerk: pay", context_data={"agent": "Clerk"}), None, key=None)
+    assert shown.endswith("# Clerk: pay")

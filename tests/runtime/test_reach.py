@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from typing import Any
 
 import httpx
@@ -11,6 +14,7 @@ import pytest
 
 import sayso
 from sayso import HumanInputServer, create_app, reach
+from sayso.asker import wait_for
 from sayso.client import RemoteAsker
 from sayso.errors import Misconfigured, PortTaken, Unauthorised
 from sayso.reach import asker_for
@@ -173,3 +177,32 @@ async def test_a_program_that_runs_no_server_asks_the_one_in_its_environment(ser
             assert (await child.line("RESULT")).split() == ["RESULT", "r", "key:default"]
             assert await child.end() == 0
     assert "Warning" not in child.output
+
+
+def test_a_future_that_is_done_just_as_the_wait_for_it_ends_gives_its_result(server: HumanInputServer) -> None:
+    class JustNow(Future[str]):
+        def result(self, timeout: float | None = None) -> str:
+            if not self.done():
+                self.set_result("yes")
+                raise TimeoutError
+            return super().result(timeout)
+
+    assert wait_for(JustNow()) == "yes"
+
+
+def test_a_forked_process_does_not_ask_its_parents_server() -> None:
+    code = """
+import os, sayso
+from sayso.errors import Misconfigured
+with sayso.HumanInputServer(port=0, quiet=True):
+    child = os.fork()
+    if child == 0:
+        try:
+            sayso.ask("Well?")
+        except Misconfigured as error:
+            print("told:", error, flush=True)
+        os._exit(0)
+    os.waitpid(child, 0)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=9, check=False)
+    assert "told: no server to ask" in done.stdout, done.stderr

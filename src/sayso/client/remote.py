@@ -11,17 +11,20 @@ import uuid
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
+from weakref import WeakMethod
 
 import httpx
 
 from sayso import limits
 from sayso.asker import Asked, refused
+from sayso.at_exit import at_exit
 from sayso.crossing import Crossing, refuse, resolve
-from sayso.errors import Invalid, Misconfigured, SaysoError, Unavailable
-from sayso.model import Question, Request
+from sayso.errors import Invalid, Misconfigured, NotReady, SaysoError, Unavailable
+from sayso.model import ASKER_GONE, Question, Request
 from sayso.settings import checked_key
-from sayso.wire import decode_request, error_of, written
+from sayso.wire import checked, decode_request, encode, error_of
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +35,8 @@ _SLOWEST: Final = 10.0
 _FIRST_PAUSE: Final = 0.2
 _LONGEST_PAUSE: Final = 20.0
 """Seconds, at most, before the second try and before late ones."""
+_GRACE: Final = 5.0
+"""Seconds that a server has, beyond a question's deadline, to say how it ended."""
 _HELD: Final = 1.0
 """Seconds from which on a look counts as one that the server held."""
 
@@ -69,17 +74,25 @@ class RemoteAsker:
 
     def submit(self, question: Question) -> Asked:
         """Asks under an id of its own, so that asking again after a lost reply is the same question."""
-        if question.request_id is None:
+        is_own = question.request_id is None
+        if is_own:
             question = question.replace(request_id=str(uuid.uuid4()))
         try:
-            body = written(question)
+            question = checked(question)
         except Invalid as error:
             return refused(error)
         asked = Asked(Future(), Future())
         crossing, client = self._opened()
-        attended = crossing.send(lambda: self._attend(client, body, asked))
+        attended = crossing.send(lambda: self._attend_in_time(client, question, asked))
         attended.add_done_callback(lambda attended: _fail(asked, attended))
-        asked.settled.add_done_callback(lambda settled: attended.cancel() if settled.cancelled() else None)
+
+        def give_up(settled: Future[Request]) -> None:
+            if settled.cancelled():
+                attended.cancel()
+                if is_own:
+                    crossing.send(lambda: self._cancel(client, str(question.request_id)))
+
+        asked.settled.add_done_callback(give_up)
         return asked
 
     def _opened(self) -> tuple[Crossing, httpx.AsyncClient]:
@@ -95,6 +108,7 @@ class RemoteAsker:
                     base_url=self._url, headers=self._headers, timeout=timeout, limits=limits_, follow_redirects=False
                 )
                 self._line = _Line(os.getpid(), thread, loop, Crossing(loop), client)
+                at_exit(WeakMethod(self.close))
             return self._line.crossing, self._line.client
 
     def close(self) -> None:
@@ -110,8 +124,18 @@ class RemoteAsker:
         line.loop.close()
         line.crossing.close()
 
-    async def _attend(self, client: httpx.AsyncClient, body: bytes, asked: Asked) -> None:
+    async def _attend_in_time(self, client: httpx.AsyncClient, question: Question, asked: Asked) -> None:
+        """`_attend`, but no longer than the question may wait, whatever became of the server."""
+        left = _time_left(question)
+        try:
+            async with asyncio.timeout(None if left is None else left + _GRACE):
+                await self._attend(client, question, asked)
+        except TimeoutError as exc:
+            raise Unavailable(f"{self._url} did not say in time what became of the question") from exc
+
+    async def _attend(self, client: httpx.AsyncClient, question: Question, asked: Asked) -> None:
         """Sees one question through to its outcome."""
+        body = encode(question)
         request = await self._persist(lambda: client.post("/requests", content=body), is_known=False)
         resolve(asked.stored, request)
         look, prefer = f"/requests/{request.request_id}", {"Prefer": f"wait={_WAIT:.0f}"}
@@ -124,6 +148,13 @@ class RemoteAsker:
             elif request.is_open:  # someone on the way does not hold the call
                 await asyncio.sleep(pauses.next())
         resolve(asked.settled, request)
+
+    async def _cancel(self, client: httpx.AsyncClient, request_id: str) -> None:
+        """Nobody could take an answer any more."""
+        try:
+            await client.post(f"/requests/{request_id}/cancel", content=encode({"reason": ASKER_GONE}))
+        except httpx.TransportError as exc:
+            logger.warning("a question that nobody waits for stays open at %s: %r", self._url, exc)
 
     async def _persist(self, call: Callable[[], Coroutine[Any, Any, httpx.Response]], *, is_known: bool) -> Request:
         """The request that `call` brings, however often it must be made. Raises what the server refuses it with.
@@ -138,7 +169,8 @@ class RemoteAsker:
                 if response.is_success:
                     return decode_request(response.content)
                 error = error_of(response.content, response.status_code)
-                if not error.retry:
+                passes = is_known and isinstance(error, Misconfigured)  # a page of a proxy's
+                if not (error.retry or passes):
                     raise error
                 why: object = error
                 with suppress(ValueError):
@@ -165,6 +197,12 @@ class _Pauses:
         return pause
 
 
+def _time_left(question: Question) -> float | None:
+    if question.timeout is not None:
+        return question.timeout
+    return None if question.deadline is None else (question.deadline - datetime.now(UTC)).total_seconds()
+
+
 async def _end(client: httpx.AsyncClient) -> None:
     waiting = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
     for task in waiting:
@@ -175,11 +213,10 @@ async def _end(client: httpx.AsyncClient) -> None:
 
 
 def _fail(asked: Asked, attended: Future[None]) -> None:
-    if attended.cancelled():
-        error: BaseException = Unavailable("waiting was given up")
-    else:
-        error = attended.exception() or Unavailable("waiting ended")
-    if not isinstance(error, SaysoError):
+    error = None if attended.cancelled() else attended.exception()
+    if error is None or isinstance(error, NotReady):  # which would mean that nothing was asked
+        error = Unavailable("waiting for the answer was given up")
+    elif not isinstance(error, SaysoError):
         error = Unavailable(f"the question was lost on the way: {error!r}")
     refuse(asked.stored, error)
     refuse(asked.settled, error)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import re
 import threading
 from collections.abc import Callable
 from contextvars import ContextVar
 from fnmatch import fnmatchcase
-from typing import Any, NamedTuple, TypeVar, overload
+from typing import Any, Final, NamedTuple, TypeVar, overload
 
-from crewai.hooks import HookAborted, InterceptionPoint, ToolCallHookContext, register_hook, unregister_hook
+from crewai.hooks import HookAborted, InterceptionPoint, ToolCallHookContext
 from crewai.hooks.dispatch import get_global_hook_list
 from crewai.tools import BaseTool
 from crewai.utilities.string_utils import sanitize_tool_name
@@ -42,7 +43,9 @@ class _Rule(NamedTuple):
         if self.when is None:
             return True
         try:
-            return bool(self.when(call))
+            shown = copy.copy(call)
+            shown.tool_input = copy.deepcopy(call.tool_input)  # what `when` changes does not run
+            return bool(self.when(shown))
         except Exception:
             logger.exception("when= failed for a call of %s, so a person is asked", call.tool_name)
             return True
@@ -71,8 +74,8 @@ def require_approval(tool: str, /, *tools: str, when: When | None = None) -> Cal
 def require_approval(*tools: Any, when: When | None = None) -> Any:
     """From now on a person approves each call of these tools that an agent makes: as it is, or with other arguments.
 
-    tools: names as crewAI shows them to the model, or patterns as `delete_*`; gives what ends the guard. Without any it
-        is a decorator, above `@tool` or above a subclass of `BaseTool`.
+    tools: names as crewAI shows them to the model, or patterns as `delete_*` (one that no tool has guards nothing), or
+        tools; gives what ends the guard. Without any it is a decorator, above `@tool` or a subclass of `BaseTool`.
     when: which calls, by the hook's context (`tool_name`, `tool_input`, `agent`, `task`, `crew`); default: all.
 
     A rejected call does not run, and the agent is told why. Where nobody can be asked, or nobody answers, it does not
@@ -82,18 +85,23 @@ def require_approval(*tools: Any, when: When | None = None) -> Any:
         return lambda tool: _guarded(tool, when)
     if len(tools) == 1 and not isinstance(tools[0], str):
         return _guarded(tools[0], when)
-    return _guards.add(*(_Rule(_pattern(name), when) for name in tools))
+    return _guards.add(*(_rule(tool, when) for tool in tools))
 
 
 def _guarded(tool: Any, when: When | None) -> Any:
-    if isinstance(tool, BaseTool):
-        _guards.add(_Rule(_pattern(tool.name), when))
-    elif isinstance(tool, type) and issubclass(tool, BaseTool):
-        name = tool.model_fields["name"].default
-        _guards.add(_Rule(_pattern(name) if isinstance(name, str) else "", when, tool))
-    else:
-        raise Misconfigured("@require_approval goes above @tool, or above a class made from BaseTool")
+    _guards.keep(_rule(tool, when))
     return tool
+
+
+def _rule(tool: Any, when: When | None) -> _Rule:
+    if isinstance(tool, str):
+        return _Rule(_pattern(tool), when)
+    if isinstance(tool, BaseTool):
+        return _Rule(_pattern(tool.name), when)
+    if isinstance(tool, type) and issubclass(tool, BaseTool):
+        name = tool.model_fields["name"].default
+        return _Rule(_pattern(name) if isinstance(name, str) else "", when, tool)
+    raise Misconfigured("@require_approval goes above @tool, or above a class made from BaseTool")
 
 
 class _Guards:
@@ -118,9 +126,13 @@ class _Guards:
         return remove
 
     def first(self, call: ToolCallHookContext) -> None:
-        """Before any other hook: notes arguments that are empty. On its text road crewAI hands hooks a stand-in then,
-        and runs the tool without what they put into it."""
-        _came_empty.set(None if call.tool_input else call.tool_input)
+        """Before any other hook: notes the very arguments that crewAI runs, whatever hooks put in their place."""
+        _came.set((call.tool_input, not call.tool_input))
+
+    def keep(self, rule: _Rule) -> None:
+        """Asks before each call that the rule names, from now on. The same rule again is no second one."""
+        if rule not in self._rules:
+            self.add(rule)
 
     def before(self, call: ToolCallHookContext) -> bool | None:
         """False keeps the call from running. Never raises: crewAI would let the call through."""
@@ -155,28 +167,33 @@ class _Guards:
         return blocked[1]
 
     def _hook(self) -> None:
-        """The latest hook there is: those before it may still change the arguments."""
-        self._unhook()
-        get_global_hook_list(InterceptionPoint.PRE_TOOL_CALL).insert(0, self.first)
-        register_hook(InterceptionPoint.PRE_TOOL_CALL, self.before)
-        register_hook(InterceptionPoint.POST_TOOL_CALL, self.after)
+        """First and last of all there are: hooks between may change the arguments before a person sees them. At once,
+        so that no call slips through."""
+        before, after = (get_global_hook_list(point) for point in _POINTS)
+        before[:] = [self.first, *(hook for hook in before if hook not in (self.first, self.before)), self.before]
+        after[:] = [*(hook for hook in after if hook != self.after), self.after]
 
     def _unhook(self) -> None:
-        unregister_hook(InterceptionPoint.PRE_TOOL_CALL, self.first)
-        unregister_hook(InterceptionPoint.PRE_TOOL_CALL, self.before)
-        unregister_hook(InterceptionPoint.POST_TOOL_CALL, self.after)
+        for point in _POINTS:
+            hooks = get_global_hook_list(point)
+            hooks[:] = [hook for hook in hooks if hook not in (self.first, self.before, self.after)]
 
 
+_POINTS: Final = (InterceptionPoint.PRE_TOOL_CALL, InterceptionPoint.POST_TOOL_CALL)
 _guards = _Guards()
 _blocked: ContextVar[tuple[dict[str, Any], str] | None] = ContextVar("sayso_blocked_call", default=None)
 """The arguments of the call that was just blocked here, which tell it from others, and what its agent hears."""
-_came_empty: ContextVar[dict[str, Any] | None] = ContextVar("sayso_came_empty", default=None)
-"""The arguments of the call under way, where they came empty."""
+_came: ContextVar[tuple[dict[str, Any], bool] | None] = ContextVar("sayso_came", default=None)
+"""The arguments that crewAI runs of the call under way, and whether they came empty."""
 
 
 def _approve(call: ToolCallHookContext) -> None:
     """Returns when the call may run, with the arguments that were approved in it. Raises Refused, HookAborted."""
-    if call.tool_input and _came_empty.get() is call.tool_input:
+    came = _came.get()
+    if came is None:
+        raise Refused("its arguments were not seen before other hooks had them")
+    call.tool_input, came_empty = came
+    if came_empty and call.tool_input:  # on its text road crewAI hands hooks a stand-in then, which it does not run
         raise Refused("another hook gave arguments to a call that came without any, and crewAI may run it without")
     pending = ToolCall(call)
     while True:

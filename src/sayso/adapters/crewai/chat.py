@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any, Final
 
 from crewai.flow.flow import Flow
 
 from sayso import limits
 from sayso.adapters.crewai.events import Mirror
-from sayso.adapters.crewai.identity import Origin, flow_origin
+from sayso.adapters.crewai.identity import Origin, flow_name, flow_origin
 from sayso.adapters.crewai.installed import current, reachable
 from sayso.adapters.crewai.replaced import Replaced
 from sayso.adapters.crewai.wording import shown
-from sayso.fit import cut, line
+from sayso.fit import cut
 from sayso.model import Question
 
 _METHOD: Final = "chat"
@@ -27,20 +26,28 @@ def chat_input(flow: Flow[Any]) -> Callable[[str], str]:
     (`flow.chat(input_fn=chat_input(flow))`), and the questions go where `sayso.ask` sends them. The chat ends when a
     person sends one of its `exit_commands`, or cancels the question.
     """
-    return partial(_input, flow, flow_origin(flow, _METHOD))
+    return _Turns(flow)
 
 
-def _input(flow: Flow[Any], origin: Origin, prompt: str) -> str:
-    outcome = reachable().ask(_question(flow, origin), flow, Mirror(flow))
-    if outcome is None:
-        return input(prompt)
-    if outcome.answer is None:
-        raise EOFError(outcome.reason or outcome.status)  # crewAI's chat ends on it, in order
-    return outcome.words
+class _Turns:
+    """A person's side of one conversation; all its turns are of the execution that the first one is part of."""
+
+    def __init__(self, flow: Flow[Any]) -> None:
+        self._flow = flow
+        self._origin: Origin | None = None
+
+    def __call__(self, prompt: str) -> str:
+        self._origin = self._origin or flow_origin(self._flow, _METHOD)
+        outcome = reachable().ask(_question(self._flow, self._origin), self._flow, Mirror(self._flow))
+        if outcome is None:
+            return input(prompt)
+        if outcome.answer is None:
+            raise EOFError(outcome.reason or outcome.status)  # crewAI's chat ends on it, in order
+        return outcome.words
 
 
 def _question(flow: Flow[Any], origin: Origin) -> Question:
-    name = line(str(flow.name or type(flow).__name__))
+    name = flow_name(flow)
     return Question(
         **origin,
         kind="question",

@@ -14,7 +14,7 @@ from pydantic import BaseModel, PrivateAttr, ValidationError
 from sayso import limits
 from sayso.adapters.crewai.endings import answer_of, rejected
 from sayso.adapters.crewai.events import Mirror
-from sayso.adapters.crewai.identity import flow_origin
+from sayso.adapters.crewai.identity import flow_name, flow_origin
 from sayso.adapters.crewai.wording import as_metadata, shown, usable_schema
 from sayso.fit import cut, line
 from sayso.model import Decision, Option, Question, Request
@@ -75,11 +75,11 @@ class FlowReview:
         return Question(
             **self._origin,
             kind="review",
-            title=line(f"{_name(self._flow)}: {context.method_name}"),
+            title=line(f"{flow_name(self._flow)}: {context.method_name}"),
             prompt=cut("\n\n".join(filter(str.strip, [self._remark, context.message, what_to_do])), limits.PROMPT),
             context=cut(shown(output), limits.CONTEXT),
-            context_data={"flow": line(_name(self._flow)), "method": line(context.method_name)},
-            options=tuple(Option(id=outcome) for outcome in dict.fromkeys(emit)),
+            context_data={"flow": flow_name(self._flow), "method": line(context.method_name)},
+            options=tuple(Option(id=outcome) for outcome in dict.fromkeys(emit) if outcome.strip()),
             allow=("respond",) if emit else allow,
             default={"option_ids": [context.default_outcome]} if context.default_outcome else None,
             response_schema=schema if can_edit else None,
@@ -122,7 +122,7 @@ class FlowMirror(Mirror):
     def asked(self, request: Request) -> None:
         super().asked(request)
         event = HumanFeedbackRequestedEvent(
-            flow_name=_name(self._flow),
+            flow_name=flow_name(self._flow),
             method_name=self._context.method_name,
             output=self._context.method_output,
             message=self._context.message,
@@ -136,7 +136,7 @@ class FlowMirror(Mirror):
         if request.answer is None:
             return
         event = HumanFeedbackReceivedEvent(
-            flow_name=_name(self._flow),
+            flow_name=flow_name(self._flow),
             method_name=self._context.method_name,
             feedback=request.human_feedback,
             outcome=request.answer.option_ids[0] if request.answer.option_ids else None,
@@ -164,7 +164,3 @@ class Chosen(BaseLLM):
 
 
 _WITHOUT_EDIT: Final[tuple[Decision, ...]] = ("approve", "respond", "reject")
-
-
-def _name(flow: Any) -> str:
-    return str(flow.name or type(flow).__name__)

@@ -19,7 +19,7 @@ from crewai.hooks import HookAborted
 from sayso import limits
 from sayso.adapters.crewai.events import Mirror
 from sayso.adapters.crewai.feedback import Chosen, Feedback, FlowMirror, FlowReview
-from sayso.adapters.crewai.identity import flow_origin
+from sayso.adapters.crewai.identity import flow_name, flow_origin
 from sayso.adapters.crewai.installed import current
 from sayso.adapters.crewai.replaced import Replaced
 from sayso.adapters.crewai.wording import as_metadata
@@ -83,9 +83,8 @@ class FlowProvider:
         if installed is None:
             return self._console.request_input(message, flow, metadata)
         timeout = _timeout.get()
-        patience = None if timeout is None else timeout + _GRACE
         try:
-            outcome = installed.ask(_question(message, flow, metadata, timeout), flow, Mirror(flow), patience=patience)
+            outcome = installed.ask(_question(message, flow, metadata, timeout), flow, Mirror(flow))
         except HookAborted as ended:  # crewAI makes None of every exception, without a word
             logger.warning("a question of %s has no answer: %s", type(flow).__name__, ended)
             return None
@@ -124,9 +123,9 @@ def _question(message: str, flow: Flow[Any], metadata: dict[str, Any] | None, ti
     return Question(
         **flow_origin(flow, method),
         kind="question",
-        title=line(message if message.strip() else str(flow.name or type(flow).__name__)),
+        title=line(message) or flow_name(flow),
         prompt=cut(message if message.strip() else "The flow waits for your words.", limits.PROMPT),
-        context_data={"flow": line(str(flow.name or type(flow).__name__)), "method": line(method)},
+        context_data={"flow": flow_name(flow), "method": line(method)},
         metadata=as_metadata(metadata),
         timeout=timeout,
         on_timeout=None if timeout is None else "cancel",

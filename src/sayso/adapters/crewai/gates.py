@@ -10,7 +10,7 @@ from crewai.hooks import LLMCallHookContext, ToolCallHookContext
 from sayso import limits
 from sayso.adapters.crewai.endings import answer_of
 from sayso.adapters.crewai.events import Mirror
-from sayso.adapters.crewai.identity import crew_origin
+from sayso.adapters.crewai.identity import crew_origin, role_of
 from sayso.adapters.crewai.installed import current
 from sayso.adapters.crewai.replaced import Replaced
 from sayso.adapters.crewai.wording import shown
@@ -35,7 +35,7 @@ def _asking(in_the_console: Callable[..., str]) -> Callable[..., str]:
 
 
 def _question(context: Any, prompt: str, default_message: str) -> Question:
-    role = line(str(getattr(context.agent, "role", "") or ""))
+    role = role_of(context.agent)
     of_tool = isinstance(context, ToolCallHookContext)
     subject = context.tool_name if of_tool else "model call"
     words = [prompt, default_message if default_message != _CONSOLE_WORDS else ""]

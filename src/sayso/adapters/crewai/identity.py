@@ -10,7 +10,18 @@ from typing import Any, TypedDict, cast
 from crewai.execution import clear_execution_uuid, get_execution_uuid, set_execution_uuid
 
 from sayso.errors import Fault, Invalid
+from sayso.fit import line
 from sayso.model import ID_RULE, Source, derived_uuid, is_id
+
+
+def flow_name(flow: Any) -> str:
+    """A flow's name, else its class's, as one line."""
+    return line(str(flow.name or type(flow).__name__))
+
+
+def role_of(agent: Any) -> str:
+    """An agent's role as one line; "" where there is no agent."""
+    return line(str(getattr(agent, "role", "") or ""))
 
 
 class Origin(TypedDict, total=False):

@@ -16,6 +16,7 @@ from sayso.adapters.crewai.flows import FlowProvider
 from sayso.adapters.crewai.installed import Prepare
 from sayso.adapters.crewai.provider import TaskProvider
 from sayso.asker import Asker
+from sayso.reach import announce
 
 
 def install(asker: Asker, prepare: Prepare | None = None) -> Callable[[], None]:
@@ -27,11 +28,12 @@ def install(asker: Asker, prepare: Prepare | None = None) -> Callable[[], None]:
     The latest installed asker counts; undoing it restores the one before. Providers that you set yourself are left
     alone.
     """
-    remove = installed.add(asker, prepare)
+    remove, leave = installed.add(asker, prepare), announce(asker)
     _places.put_or_take_out()
 
     def undo() -> None:
         remove()
+        leave()
         _places.put_or_take_out()
 
     return undo

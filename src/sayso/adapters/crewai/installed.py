@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from sayso.adapters.crewai.endings import ended_by
 from sayso.adapters.crewai.events import Mirror
-from sayso.asker import Asked, Asker, refuse_to_block, wait_for
+from sayso.asker import Asked, Asker, is_running, refuse_to_block, wait_for
 from sayso.errors import Misconfigured, NotReady, SaysoError, ServerStopped
 from sayso.model import Question, Request
 from sayso.reach import asker_for
@@ -30,15 +29,14 @@ class Installed(NamedTuple):
     asker: Asker
     prepare: Prepare | None = None
 
-    def ask(self, question: Question, context: Any, mirror: Mirror, *, patience: float | None = None) -> Request | None:
-        """Asks and waits, blocking this thread; `patience` seconds at most, whatever the server does."""
-        until = None if patience is None else time.monotonic() + patience
+    def ask(self, question: Question, context: Any, mirror: Mirror) -> Request | None:
+        """Asks and waits, blocking this thread."""
         try:
             refuse_to_block(self.asker)
             asked = self._submit(question, context)
             try:
-                mirror.asked(wait_for(asked.stored, until=until))
-                outcome = wait_for(asked.settled, until=until)
+                mirror.asked(wait_for(asked.stored))
+                outcome = wait_for(asked.settled)
             except BaseException as exc:
                 _give_up(asked, exc, mirror)
                 raise
@@ -73,9 +71,10 @@ _lock = threading.Lock()
 
 
 def current() -> Installed | None:
-    """Who was installed last, with the `prepare` that was last given for that asker; None: nobody is."""
+    """Who was installed last and runs, with the `prepare` that was last given for that asker; None: nobody is."""
     with _lock:
-        return _with_prepare(_installed[-1].asker) if _installed else None
+        asker = next((one.asker for one in reversed(_installed) if is_running(one.asker)), None)
+        return None if asker is None else _with_prepare(asker)
 
 
 def reachable(explicit: Asker | None = None) -> Installed:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import Any, Self
 
 from crewai.hooks import HookAborted
 from crewai.tools import BaseTool
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from sayso import limits
 from sayso.adapters.crewai.events import Mirror
-from sayso.adapters.crewai.identity import crew_origin
+from sayso.adapters.crewai.identity import crew_origin, role_of
 from sayso.adapters.crewai.installed import reachable
 from sayso.adapters.crewai.whereabouts import at_work
 from sayso.adapters.crewai.wording import usable_schema
@@ -49,6 +49,12 @@ class AskHuman(BaseTool):
     timeout: float | None = None
     asker: Any = Field(default=None, exclude=True)
 
+    @model_validator(mode="after")
+    def _response_is_a_form(self) -> Self:
+        if self.response is not None and usable_schema(self.response) is None:
+            raise Misconfigured(f"{self.response.__name__} has no JSON Schema that can be used as a form")
+        return self
+
     def _run(self, question: str, options: list[str] | None = None) -> str:
         pending = _Asking(self, question, options or [])
         try:
@@ -74,11 +80,9 @@ class _Asking:
     """One question of an agent, until there is something to tell it."""
 
     def __init__(self, tool: AskHuman, question: str, options: list[str]) -> None:
-        if tool.response is not None and usable_schema(tool.response) is None:
-            raise Misconfigured(f"{tool.response.__name__} has no JSON Schema that can be used as a form")
         crew, self.task, agent = at_work.get()
         self._model = tool.response
-        role = line(str(getattr(agent, "role", "") or ""))
+        role = role_of(agent)
         self._prompt = prompt = question if question.strip() else "The agent asks for your advice."
         self._question = Question(
             **crew_origin(crew, self.task, agent),
@@ -110,6 +114,7 @@ class _Asking:
                     prompt=cut(f"{remark}\n\n{self._prompt}", limits.PROMPT),
                     round=self._question.round + 1,
                     previous=outcome.request_id,
+                    deadline=outcome.deadline,
                 )
                 return None
         return outcome.words

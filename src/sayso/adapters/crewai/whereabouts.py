@@ -2,30 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from crewai.execution import get_execution_uuid
 from crewai.hooks import ToolCallHookContext
 from crewai.hooks.contexts import StepContext
 
 from sayso.adapters.crewai.identity import Origin, crew_origin, flow_origin
-from sayso.reach import origin
+from sayso.origin import origin
 
 Worker = tuple[Any, Any, Any]
 """A crew, a task and an agent; None for each that is not known."""
 
 _NOBODY: Worker = (None, None, None)
 at_work: ContextVar[Worker] = ContextVar("sayso_at_work", default=_NOBODY)
-_former: ContextVar[tuple[Any, ...] | None] = ContextVar("sayso_former", default=None)
-"""What held before the step that runs here, and before that: a crew may run inside a flow's method."""
+
+
+class _Former(NamedTuple):
+    """What held before the step of `run` that runs here: a crew may run inside a flow's method."""
+
+    run: str | None
+    origin: Callable[[], Mapping[str, Any]]
+    worker: Worker
+    earlier: _Former | None
+
+
+_former: ContextVar[_Former | None] = ContextVar("sayso_former", default=None)
 
 
 def enter(step: StepContext) -> None:
     """A task or a flow's method begins."""
-    _former.set((origin.get(), at_work.get(), _former.get()))
+    run, former = get_execution_uuid(), _former.get()
+    while former is not None and former.run != run:  # it ended with an error, and nobody left
+        origin.set(former.origin)
+        at_work.set(former.worker)
+        former = former.earlier
+    _former.set(_Former(run, origin.get(), at_work.get(), former))
     if step.kind == "task":
         _set(step.crew or getattr(step.agent, "crew", None), step.task, step.agent)
     else:
@@ -34,12 +49,11 @@ def enter(step: StepContext) -> None:
 
 
 def leave(step: StepContext) -> None:
-    """It has ended in order; what ends with an error is forgotten with its run."""
+    """It has ended in order."""
     if (former := _former.get()) is not None:
-        before, worker, earlier = former
-        origin.set(before)
-        at_work.set(worker)
-        _former.set(earlier)
+        origin.set(former.origin)
+        at_work.set(former.worker)
+        _former.set(former.earlier)
 
 
 def call(tool: ToolCallHookContext) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import msgspec
@@ -9,8 +10,10 @@ from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
 from sayso.errors import Invalid
-from sayso.schema import check_schema
+from sayso.schema import check_schema, without_unusable_patterns
 from sayso.wire import check_json
+
+logger = logging.getLogger(__name__)
 
 
 def shown(value: Any) -> str:
@@ -48,9 +51,10 @@ def usable_schema(model: type[BaseModel] | None) -> dict[str, Any] | None:
     if model is None:
         return None
     try:
-        schema = model.model_json_schema()
+        schema: dict[str, Any] = without_unusable_patterns(model.model_json_schema())
         check_json(schema, "")
         check_schema(schema, "")
-    except Exception:  # whatever pydantic, or a type's own hook, makes of a type that JSON cannot hold
+    except Exception as exc:  # whatever pydantic, or a type's own hook, makes of a type that JSON cannot hold
+        logger.warning("%s is asked for without a schema: %s", model.__name__, exc)
         return None
     return schema
