@@ -516,7 +516,8 @@ async def test_cancelling_an_awaited_question_cancels_the_request(server: HumanI
         with pytest.raises(asyncio.CancelledError):
             await asking
         address = f"{server.url}/requests/{_told(server.url)[0]['request_id']}"
-        settled = httpx.get(address, params={"wait": LONGEST}, headers=_RIGHT, timeout=2 * LONGEST).json()
+        look = asyncio.to_thread(httpx.get, address, params={"wait": LONGEST}, headers=_RIGHT, timeout=2 * LONGEST)
+        settled = (await look).json()
         assert (settled["status"], settled["reason"]) == ("cancelled", "asker-gone")
 
 

@@ -971,7 +971,7 @@ def test_an_earlier_hook_that_puts_another_dict_in_place_of_the_arguments_change
     reader = person(in_turn([answer]))
     kickoff(a_tool_crew(model_of(one_call(path="all of it")), delete_file(ran)))
     assert reader.asked[0]["action"]["args"] == {"path": "all of it"}
-    assert ran == [answer.get("edited", {"path": "all of it"})]
+    assert [args["path"] for args in ran] == [answer.get("edited", {"path": "all of it"})["path"]]
 
 
 @pytest.mark.parametrize("kind", ["review", "gate", "question"])
@@ -1021,7 +1021,7 @@ def test_what_when_changes_does_not_run(person: People) -> None:
     require_approval("delete_file", when=meddle)
     ran: list[Args] = []
     kickoff(a_tool_crew(NativeModel(one_call(path="a")), delete_file(ran)))
-    assert ran == [{"path": "a"}]
+    assert [args["path"] for args in ran] == ["a"]
 
 
 @both_models

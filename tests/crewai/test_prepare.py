@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import httpx
@@ -15,10 +16,13 @@ from crewai import Crew
 from crewai.flow.flow import Flow, start
 from crewai.flow.human_feedback import human_feedback
 from crewai.tools import BaseTool
+from pydantic import BaseModel, ConfigDict
 
 import sayso
 from sayso import HumanInputServer, Question
-from sayso.adapters.crewai import AskHuman, Rejected, Unanswered, execution, install, provider
+from sayso.adapters.crewai import AskHuman, Rejected, Unanswered, execution, install, provider, whereabouts
+from sayso.errors import Misconfigured
+from tests.builders import Even
 from tests.client.askers import connecting
 from tests.conftest import KEY
 from tests.crewai.person import APPROVE, LONGEST, Person, in_turn, leave
@@ -451,3 +455,66 @@ def test_a_tool_with_an_asker_of_its_own_that_is_installed_is_prepared_too(
         AskHuman().run(question="Which colour?")
         AskHuman(asker=server).run(question="Which colour?")
     assert [one["priority"] for one in reader.asked] == ["high", "high"]
+
+
+# Who is asked, and where a question belongs
+
+
+def test_a_stopped_server_that_was_installed_does_not_stand_before_one_that_runs(
+    server: HumanInputServer, person: Callable[..., Person]
+) -> None:
+    with ExitStack() as undo:
+        other = HumanInputServer(port=0, store=":memory:", quiet=True)
+        undo.callback(install(other, prepare=lambda question, context: question.replace(priority="urgent")))
+        other.stop()
+        reader = person(in_turn([APPROVE]))
+        a_crew(ScriptedModel()).kickoff()
+    assert [one["priority"] for one in reader.asked] == ["normal"]
+
+
+def test_what_is_installed_is_asked_by_code_that_names_no_framework(serve: Callable[..., HumanInputServer]) -> None:
+    elsewhere = serve(store=":memory:")
+    with ExitStack() as stack, connecting() as connect:
+        stack.enter_context(Person(elsewhere.url, lambda asked: {"human_feedback": "yes"}, gone=elsewhere.stop))
+        here = stack.enter_context(HumanInputServer(port=0, store=":memory:", quiet=True, adapters=False))
+        stack.callback(install(connect(elsewhere.url, api_key=KEY)))
+        assert sayso.ask("Well?").text == "yes"
+        assert httpx.get(f"{here.url}/requests").json()["requests"] == []
+
+
+def test_runs_that_fail_leave_nothing_behind(person: Callable[..., Person]) -> None:
+    person(lambda asked: {"decision": "reject"})
+    for _ in range(5):
+        with pytest.raises(Rejected):
+            a_crew(ScriptedModel()).kickoff()
+    former = whereabouts._former.get()
+    assert former is None or former.earlier is None
+
+
+class Price(BaseModel):
+    amount: Decimal
+
+
+def test_a_form_with_an_amount_of_money_can_be_asked(person: Callable[..., Person], server: HumanInputServer) -> None:
+    reader = person(lambda asked: {"values": {"amount": "12.50"}})
+    assert sayso.ask("How much?", response=Price, asker=server).values == Price(amount=Decimal("12.50"))
+    assert "amount" in reader.asked[0]["response_schema"]["properties"]
+    assert AskHuman(response=Price)._run("How much?") == '{"amount":"12.50"}'
+
+
+def test_a_tool_whose_form_cannot_be_asked_says_so_when_it_is_made() -> None:
+    class Odd(BaseModel):
+        model_config = ConfigDict(arbitrary_types_allowed=True)
+        lock: type[ExitStack]
+        stack: ExitStack
+
+    with pytest.raises(Misconfigured, match="Odd has no JSON Schema"):
+        AskHuman(response=Odd)
+
+
+def test_a_tools_time_does_not_begin_anew_when_the_person_is_asked_again(
+    person: Callable[..., Person], server: HumanInputServer
+) -> None:
+    reader = person(in_turn([{"values": {"lines": 3}}, {"values": {"lines": 4}}]))
+    AskHuman(response=Even, timeout=3600)._run("How many?")
+    assert reader.asked[0]["deadline"] == reader.asked[1]["deadline"] is not None
