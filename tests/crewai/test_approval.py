@@ -974,6 +974,20 @@ def test_an_earlier_hook_that_puts_another_dict_in_place_of_the_arguments_change
     assert [args["path"] for args in ran] == [answer.get("edited", {"path": "all of it"})["path"]]
 
 
+def test_an_earlier_hook_that_puts_another_dict_in_place_of_the_arguments_does_not_fool_when(
+    person: People, hook: Hooks
+) -> None:
+    def put_another(call: ToolCallHookContext) -> None:
+        call.tool_input = {"path": "harmless"}
+
+    hook(put_another)
+    require_approval("delete_file", when=lambda call: call.tool_input["path"] != "harmless")
+    ran: list[Args] = []
+    person(in_turn([REJECT]))
+    kickoff(a_tool_crew(NativeModel(one_call(path="all of it")), delete_file(ran)))
+    assert ran == []
+
+
 @pytest.mark.parametrize("kind", ["review", "gate", "question"])
 def test_an_answer_that_does_not_say_approve_approves_nothing(
     person: People, prepare: Callable[..., None], kind: str

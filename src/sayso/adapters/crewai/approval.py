@@ -104,6 +104,14 @@ def _rule(tool: Any, when: When | None) -> _Rule:
     raise Misconfigured("@require_approval goes above @tool, or above a class made from BaseTool")
 
 
+class _Came(NamedTuple):
+    """A call as it came, before any other hook: the very arguments that crewAI runs, and whether there were any."""
+
+    call: ToolCallHookContext
+    args: dict[str, Any]
+    was_empty: bool
+
+
 class _Guards:
     """crewAI's hooks before and after a tool call, for the calls that a rule names."""
 
@@ -127,7 +135,7 @@ class _Guards:
 
     def first(self, call: ToolCallHookContext) -> None:
         """Before any other hook: notes the very arguments that crewAI runs, whatever hooks put in their place."""
-        _came.set((call.tool_input, not call.tool_input))
+        _came.set(_Came(call, call.tool_input, not call.tool_input))
 
     def keep(self, rule: _Rule) -> None:
         """Asks before each call that the rule names, from now on. The same rule again is no second one."""
@@ -138,8 +146,9 @@ class _Guards:
         """False keeps the call from running. Never raises: crewAI would let the call through."""
         allow(call.tool)
         try:
+            came = _as_it_came(call)
             if any(rule.holds(call) for rule in self._rules):
-                _approve(call)
+                _approve(call, came)
                 allow_once(call.tool)
         except Refused as refused:
             why = str(refused)
@@ -183,17 +192,22 @@ _POINTS: Final = (InterceptionPoint.PRE_TOOL_CALL, InterceptionPoint.POST_TOOL_C
 _guards = _Guards()
 _blocked: ContextVar[tuple[dict[str, Any], str] | None] = ContextVar("sayso_blocked_call", default=None)
 """The arguments of the call that was just blocked here, which tell it from others, and what its agent hears."""
-_came: ContextVar[tuple[dict[str, Any], bool] | None] = ContextVar("sayso_came", default=None)
-"""The arguments that crewAI runs of the call under way, and whether they came empty."""
+_came: ContextVar[_Came | None] = ContextVar("sayso_came", default=None)
+"""The call under way."""
 
 
-def _approve(call: ToolCallHookContext) -> None:
-    """Returns when the call may run, with the arguments that were approved in it. Raises Refused, HookAborted."""
+def _as_it_came(call: ToolCallHookContext) -> _Came:
+    """Puts back the arguments that crewAI runs, for `when` and for the person to see. Raises Refused."""
     came = _came.get()
-    if came is None:
+    if came is None or came.call is not call:
         raise Refused("its arguments were not seen before other hooks had them")
-    call.tool_input, came_empty = came
-    if came_empty and call.tool_input:  # on its text road crewAI hands hooks a stand-in then, which it does not run
+    call.tool_input = came.args
+    return came
+
+
+def _approve(call: ToolCallHookContext, came: _Came) -> None:
+    """Returns when the call may run, with the arguments that were approved in it. Raises Refused, HookAborted."""
+    if came.was_empty and call.tool_input:  # on its text road crewAI hands hooks a stand-in then, which it does not run
         raise Refused("another hook gave arguments to a call that came without any, and crewAI may run it without")
     pending = ToolCall(call)
     while True:
