@@ -1013,8 +1013,9 @@ def test_no_call_slips_through_while_another_guard_is_put_up(monkeypatch: pytest
             was_guarded.append(approval._guards.before in self or approval._guards.after in self)
 
     watched = {point: Watched(get_hooks(point)) for point in approval._POINTS}
-    monkeypatch.setattr(approval, "get_global_hook_list", watched.__getitem__)
-    require_approval("another")
+    with monkeypatch.context() as patched:
+        patched.setattr(approval, "get_global_hook_list", watched.__getitem__)
+        require_approval("another")
     assert len(was_guarded) >= 2
     assert all(was_guarded)
 
