@@ -6,18 +6,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sayso.client import connect
+    from sayso.client import AsyncClient, Client, connect
     from sayso.human_input_server import HumanInputServer, create_app
     from sayso.inquiry import Reply, aask, ask
-    from sayso.model import Action, Option, Question, Request
+    from sayso.model import Action, Option, Question, Request, Submission
 
 __all__ = [
     "Action",
+    "AsyncClient",
+    "Client",
     "HumanInputServer",
     "Option",
     "Question",
     "Reply",
     "Request",
+    "Submission",
     "aask",
     "ask",
     "connect",
@@ -26,11 +29,14 @@ __all__ = [
 
 _FROM = {
     "Action": "sayso.model",
+    "AsyncClient": "sayso.client",
+    "Client": "sayso.client",
     "HumanInputServer": "sayso.human_input_server",
     "Option": "sayso.model",
     "Question": "sayso.model",
     "Reply": "sayso.inquiry",
     "Request": "sayso.model",
+    "Submission": "sayso.model",
     "aask": "sayso.inquiry",
     "ask": "sayso.inquiry",
     "connect": "sayso.client",

@@ -47,6 +47,13 @@ class Crossing:
             await asyncio.wait(self._tasks)
         self._finished = last
 
+    async def abort(self) -> None:
+        """Lets nothing more begin, and cancels what has."""
+        self._finished = True
+        for task in self._tasks:
+            task.cancel()
+        await self.finish(last=True)
+
     def close(self) -> None:
         """Lets nothing more over, and refuses what got stuck; for when the loop is closed."""
         with self._gate:

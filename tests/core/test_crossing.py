@@ -29,6 +29,7 @@ def run_until(stopping: asyncio.Event, loop: asyncio.AbstractEventLoop, crossing
     async def serve() -> None:
         await stopping.wait()
         await crossing.finish()
+        await crossing.finish(last=True)
 
     def run() -> None:
         with asyncio.Runner(loop_factory=lambda: loop) as runner:
@@ -107,4 +108,5 @@ async def test_cancelling_the_future_cancels_the_work() -> None:
         await begun.wait()
         assert future.cancel()
         await crossing.finish()
+        await crossing.finish(last=True)
     crossing.close()

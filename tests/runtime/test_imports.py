@@ -26,11 +26,14 @@ sys.meta_path[:] = [Without(finder) for finder in sys.meta_path]
 def test_the_public_names_are_these() -> None:
     homes = {
         "Action": "sayso.model",
+        "AsyncClient": "sayso.client.client",
+        "Client": "sayso.client.client",
         "HumanInputServer": "sayso.human_input_server",
         "Option": "sayso.model",
         "Question": "sayso.model",
         "Reply": "sayso.inquiry",
         "Request": "sayso.model",
+        "Submission": "sayso.model",
         "aask": "sayso.inquiry",
         "ask": "sayso.inquiry",
         "connect": "sayso.client.remote",

@@ -11,6 +11,8 @@ except ModuleNotFoundError as exc:
         "asking a server elsewhere needs httpx, which is not installed: pip install 'sayso[client]'"
     ) from exc
 
+from sayso.client.client import AsyncClient, Client
+from sayso.client.following import Reset
 from sayso.client.remote import RemoteAsker, connect
 
-__all__ = ["RemoteAsker", "connect"]
+__all__ = ["AsyncClient", "Client", "RemoteAsker", "Reset", "connect"]

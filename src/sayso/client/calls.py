@@ -1,0 +1,182 @@
+"""What the client says to a server, and what it reads from the answers. Pure: sends nothing, waits for nothing."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Generator, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final, Generic, NamedTuple, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from sayso import limits
+from sayso.client.pauses import Pauses
+from sayso.errors import AlreadySettled, Misconfigured, SaysoError, Unavailable
+from sayso.model import InputCompleted, InputRequired, Question, Request, Status, Submission
+from sayso.wire import checked, decode_request, encode, error_of
+
+T = TypeVar("T")
+
+HOLD: Final = limits.WAIT - 5
+"""Seconds that one look at a pending request, or one poll, is held by the server."""
+
+
+@dataclass(frozen=True)
+class Call(Generic[T]):
+    """One HTTP call. `hold`: seconds that the server may take beyond what any call takes."""
+
+    method: str
+    path: str
+    read: Callable[[bytes], T]
+    query: tuple[tuple[str, str], ...] = ()
+    body: bytes | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    hold: float = 0.0
+
+
+class Reply(NamedTuple):
+    """What came back; `error` where nothing did."""
+
+    status: int = 0
+    body: bytes = b""
+    retry_after: str | None = None
+    error: Exception | None = None
+
+
+class Send(NamedTuple):
+    """A step: make this call, and say what came back."""
+
+    call: Call[Any]
+
+
+class Sleep(NamedTuple):
+    """A step: wait this many seconds."""
+
+    seconds: float
+    why: str
+
+
+Steps = Generator[Send | Sleep, Reply | None, T]
+"""A way to a T, step by step: whoever drives it makes the calls and waits, in a thread or on a loop."""
+
+
+class RequestPage(Struct):
+    """A page of a list. `next`: where the next page begins; `cursor`: a follower from here misses nothing."""
+
+    requests: tuple[Request, ...]
+    next: str | None = None
+    cursor: str | None = None
+
+
+def ask(question: Question) -> Call[Request]:
+    """Asks. With a `request_id` in it, asking again is the same question. Raises Invalid."""
+    return Call("POST", "/requests", decode_request, body=encode(checked(question)))
+
+
+def identified(question: Question) -> Question:
+    """The question with an id of its own, so that a reply that got lost can be asked for again."""
+    return question if question.request_id is not None else question.replace(request_id=str(uuid.uuid4()))
+
+
+def look(request_id: str, wait: float = 0.0) -> Call[Request]:
+    """The request; with `wait` once it is settled, or after so many seconds (at most 50)."""
+    hold = min(wait, HOLD)
+    headers = {"Prefer": f"wait={hold:.0f}"} if hold else {}
+    return Call("GET", f"/requests/{request_id}", decode_request, headers=headers, hold=hold)
+
+
+def listing(
+    status: Iterable[Status] = (), execution_id: str | None = None, after: str | None = None, limit: int = 100
+) -> Call[RequestPage]:
+    """A page of requests, in asking order."""
+    query = [("limit", str(limit)), *(("status", one) for one in status)]
+    query += [(name, value) for name, value in (("execution_id", execution_id), ("after", after)) if value is not None]
+    return Call("GET", "/requests", _page.decode, query=tuple(query))
+
+
+def answer(request_id: str, given: Submission) -> Call[Request]:
+    """Answers. With an `answer_id` in it, answering again is the same answer."""
+    if given.answer_id is None:
+        given = msgspec.structs.replace(given, answer_id=str(uuid.uuid4()))
+    return Call("POST", f"/requests/{request_id}/answer", decode_request, body=_compact(given))
+
+
+def cancel(request_id: str, reason: str) -> Call[Request]:
+    """Gives a pending request up."""
+    return Call("POST", f"/requests/{request_id}/cancel", decode_request, body=encode({"reason": reason}))
+
+
+_page: Final = msgspec.json.Decoder(RequestPage)
+
+
+def _compact(given: Submission) -> bytes:
+    """Only what is said: a member that is null would say something else."""
+    members = {name: value for name, value in msgspec.structs.asdict(given).items() if value not in (None, "")}
+    for name in ("text", "human_feedback"):
+        if getattr(given, name) == "":
+            members[name] = ""
+    return encode(members)
+
+
+def persist(call: Call[T], *, patience: float | None, clock: Callable[[], float], is_known: bool = False) -> Steps[T]:
+    """What `call` brings, however often it must be made within `patience` seconds (None: for ever).
+
+    `is_known`: the address has answered as sayso does before, so what else it says now will pass. Raises what the
+    server refuses the call with; Unavailable when the time is over; Misconfigured for an address that is no sayso's.
+    """
+    until = None if patience is None else clock() + patience
+    pauses = Pauses()
+    while True:
+        reply = yield Send(call)
+        assert reply is not None  # noqa: S101 - a Send is answered
+        error = _failure(reply)
+        if error is None:
+            try:
+                return call.read(reply.body)
+            except ValueError as exc:
+                error = Misconfigured("it answers, but not as a sayso server does; check the address")
+                error.__cause__ = exc
+        if not (error.retry or (is_known and isinstance(error, Misconfigured))):
+            raise error
+        pause = pauses.next(reply.retry_after)
+        if until is not None and clock() + pause > until:
+            raise error
+        yield Sleep(pause, str(error))
+
+
+def settled(request: Request, *, clock: Callable[[], float]) -> Steps[Request]:
+    """The request once it is settled, however long that takes, through restarts of the server."""
+    pauses = Pauses()
+    while request.is_open:
+        began = clock()
+        request = yield from persist(look(request.request_id, HOLD), patience=None, clock=clock, is_known=True)
+        if clock() - began > _HELD:
+            pauses = Pauses()
+        elif request.is_open:  # someone on the way does not hold the call
+            yield Sleep(pauses.next(), "")
+    return request
+
+
+def cancelled(request_id: str, reason: str, *, patience: float, clock: Callable[[], float]) -> Steps[Request]:
+    """The request, given up; also when a first try had done it and its reply was lost."""
+    try:
+        return (yield from persist(cancel(request_id, reason), patience=patience, clock=clock))
+    except AlreadySettled as exc:
+        if exc.request.status == "cancelled" and exc.request.reason == reason:
+            given_up: Request = exc.request
+            return given_up
+        raise
+
+
+_HELD: Final = 1.0
+"""Seconds from which on a look counts as one that the server held."""
+
+
+def _failure(reply: Reply) -> SaysoError | None:
+    if reply.error is not None:
+        return Unavailable(f"the server cannot be reached: {str(reply.error) or type(reply.error).__name__}")
+    return None if 200 <= reply.status < 300 else error_of(reply.body, reply.status)
+
+
+Fact = InputRequired | InputCompleted
