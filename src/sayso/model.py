@@ -292,6 +292,10 @@ class InputRequired(Struct, frozen=True, kw_only=True, tag_field="type", tag="hu
     source: Source
     metadata: dict[str, Any]
 
+    @property
+    def type(self) -> Literal["human_input_required"]:
+        return "human_input_required"
+
     @classmethod
     def of(cls, request: Request) -> InputRequired:
         own = {name: getattr(request, name) for name in cls.__struct_fields__ if hasattr(request, name)}
@@ -319,6 +323,10 @@ class InputCompleted(Struct, frozen=True, kw_only=True, tag_field="type", tag="h
     reason: str
     by: str
     channel: str
+
+    @property
+    def type(self) -> Literal["human_input_completed"]:
+        return "human_input_completed"
 
     @classmethod
     def of(cls, request: Request) -> InputCompleted:

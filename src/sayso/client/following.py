@@ -34,6 +34,10 @@ class Reset(Struct, tag_field="type", tag="reset"):
     requests: tuple[Request, ...] = ()
     more: bool = False
 
+    @property
+    def type(self) -> Literal["reset"]:
+        return "reset"
+
 
 Event = InputRequired | InputCompleted
 Told = InputRequired | InputCompleted | Reset
