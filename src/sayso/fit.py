@@ -1,8 +1,13 @@
-"""Makes text fit its caps, visibly: what an agent or a program says must not fail for being long. Pure."""
+"""Makes what a program says fit to be asked: text its caps, schemas what can be checked in linear time. Pure."""
 
 from __future__ import annotations
 
+import re
+from typing import Any, Final
+
 from sayso import limits
+
+_LOOKS_AROUND: Final = re.compile(r"\(\?<?[=!]|\\[1-9]")
 
 
 def cut(text: str, limit: int) -> str:
@@ -20,3 +25,17 @@ def line(text: str) -> str:
     line = " ".join("".join(character if character.isprintable() else " " for character in text).split())
     most = limits.TITLE_CHARACTERS
     return line if len(line) <= most else line[: most - 1] + "…"
+
+
+def without_lookaround(schema: Any) -> Any:
+    """`schema` without each `pattern` that looks around or back, for whoever checks the values again: no such pattern
+    can be checked in linear time, and pydantic writes one for every Decimal."""
+    if isinstance(schema, list):
+        return [without_lookaround(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        name: without_lookaround(value)
+        for name, value in schema.items()
+        if not (name == "pattern" and isinstance(value, str) and _LOOKS_AROUND.search(value))
+    }

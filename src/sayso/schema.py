@@ -64,28 +64,6 @@ def _validator(encoded: bytes, pointer: str) -> jsonschema_rs.Draft202012Validat
         raise Invalid(Fault(pointer, "is no JSON Schema 2020-12 that can be used here")) from exc
 
 
-def without_unusable_patterns(schema: Any) -> Any:
-    """`schema` without the `pattern`s that need more than linear time, for whoever checks the values again: pydantic
-    writes one for every Decimal."""
-    if isinstance(schema, list):
-        return [without_unusable_patterns(one) for one in schema]
-    if not isinstance(schema, dict):
-        return schema
-    return {
-        name: without_unusable_patterns(value)
-        for name, value in schema.items()
-        if not (name == "pattern" and isinstance(value, str) and not _is_usable(value))
-    }
-
-
-def _is_usable(pattern: str) -> bool:
-    try:
-        check_schema({"type": "string", "pattern": pattern}, "")
-    except Invalid:
-        return False
-    return True
-
-
 class _Weight:
     """How much a schema asks to be checked. Raises Invalid where that has no bound that suits a form."""
 

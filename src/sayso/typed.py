@@ -8,7 +8,7 @@ from typing import Any, Final, Generic, TypeVar
 import msgspec
 
 from sayso.errors import Misconfigured
-from sayso.schema import without_unusable_patterns
+from sayso.fit import without_lookaround
 
 T = TypeVar("T")
 
@@ -53,7 +53,7 @@ class Form(Generic[T]):
                     if "pydantic" not in sys.modules:
                         raise
                     self._pydantic = _adapter(self._type)  # it may know the type of a member
-            return _with_root(without_unusable_patterns(self._pydantic.json_schema()))
+            return _with_root(without_lookaround(self._pydantic.json_schema()))
         except Exception as exc:  # a type's own hooks may raise anything
             raise Misconfigured(f"response={_name(self._type)} has no JSON Schema: {exc}") from exc
 

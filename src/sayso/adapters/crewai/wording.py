@@ -10,7 +10,8 @@ from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
 from sayso.errors import Invalid
-from sayso.schema import check_schema, without_unusable_patterns
+from sayso.fit import without_lookaround
+from sayso.schema import check_schema
 from sayso.wire import check_json
 
 logger = logging.getLogger(__name__)
@@ -51,7 +52,7 @@ def usable_schema(model: type[BaseModel] | None) -> dict[str, Any] | None:
     if model is None:
         return None
     try:
-        schema: dict[str, Any] = without_unusable_patterns(model.model_json_schema())
+        schema: dict[str, Any] = without_lookaround(model.model_json_schema())
         check_json(schema, "")
         check_schema(schema, "")
     except Exception as exc:  # whatever pydantic, or a type's own hook, makes of a type that JSON cannot hold
