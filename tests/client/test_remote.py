@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future
-from contextlib import asynccontextmanager, suppress
 from types import SimpleNamespace
 from typing import Any
 
@@ -36,6 +34,8 @@ from sayso.errors import (
 from sayso.model import Request
 from tests.builders import Even, new_id, question
 from tests.client.askers import Connect, connecting
+from tests.client.relay import free_port, relayed
+from tests.client.relay import reply as _reply
 from tests.conftest import KEY
 from tests.crewai.person import LONGEST, Person, in_turn, leave
 
@@ -53,114 +53,6 @@ def reach() -> Iterator[Connect]:
 @pytest.fixture
 def asker(server: HumanInputServer, reach: Connect) -> RemoteAsker:
     return reach(server.url, KEY)
-
-
-class Relay:
-    """A proxy between the asker and the server, with faults. Lives in the test's loop.
-
-    `replies`: what it says itself, one to a connection, before it lets anything through. `lose`: how many of the
-    server's replies to lose, each with its connection. `forget`: a header that it does not pass on.
-    """
-
-    def __init__(self) -> None:
-        self.replies: list[bytes] = []
-        self.lose = 0
-        self.forget = b""
-        self.calls: list[str] = []
-        self.open = self.most = 0
-        self.url = ""
-        self.target = ("", 0)
-        self._news = asyncio.Condition()
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    async def until(self, holds: Callable[[Relay], bool]) -> None:
-        async with asyncio.timeout(LONGEST), self._news:
-            await self._news.wait_for(lambda: holds(self))
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        await self._changed(1)
-        try:
-            with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-                await self._converse(reader, writer)
-        finally:
-            self._tasks.discard(task)
-            writer.close()
-            await self._changed(-1)
-
-    async def _changed(self, by: int = 0) -> None:
-        async with self._news:
-            self.open += by
-            self.most = max(self.most, self.open)
-            self._news.notify_all()
-
-    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self.replies:
-            reply = self.replies.pop(0)
-            await self._take(reader)
-            writer.write(reply)
-            await writer.drain()
-            return
-        up_reader, up = await asyncio.open_connection(*self.target)
-        try:
-            while True:
-                up.write(await self._take(reader))
-                answering = asyncio.ensure_future(_message(up_reader))
-                gone = asyncio.ensure_future(reader.read(1))  # the asker sends nothing while it waits for a reply
-                await asyncio.wait([answering, gone], return_when=asyncio.FIRST_COMPLETED)
-                gone.cancel()
-                if not answering.done():
-                    answering.cancel()
-                    return
-                reply = answering.result()
-                if self.lose:
-                    self.lose -= 1
-                    return
-                writer.write(reply)
-                await writer.drain()
-                await asyncio.gather(gone, return_exceptions=True)
-        finally:
-            up.close()
-
-    async def _take(self, reader: asyncio.StreamReader) -> bytes:
-        message = await _message(reader)
-        self.calls.append(message.split(b" HTTP/")[0].decode())
-        await self._changed()
-        return message.replace(b"\r\n" + self.forget + b":", b"\r\nx-forgotten:") if self.forget else message
-
-    async def end(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-
-async def _message(reader: asyncio.StreamReader) -> bytes:
-    """One HTTP message with its body."""
-    head = await reader.readuntil(b"\r\n\r\n")
-    lengths = [int(line.split(b":")[1]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
-    return head + await reader.readexactly(lengths[0] if lengths else 0)
-
-
-@asynccontextmanager
-async def _relayed(url: str) -> AsyncIterator[Relay]:
-    relay = Relay()
-    target = httpx.URL(url)
-    relay.target = (target.host, target.port or 80)
-    listening = await asyncio.start_server(relay.serve, "127.0.0.1", 0)
-    relay.url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
-    try:
-        yield relay
-    finally:
-        listening.close()
-        await relay.end()
-
-
-def _reply(status: int, body: bytes = b"", **headers: str) -> bytes:
-    lines = [f"HTTP/1.1 {status} Whatever", f"Content-Length: {len(body)}", "Connection: close"]
-    lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
-    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
 
 async def _soon(future: Future[Request]) -> Request:
@@ -187,12 +79,6 @@ def _cancel(url: str, request_id: str) -> None:
 def _told(url: str) -> list[dict[str, Any]]:
     told: list[dict[str, Any]] = httpx.get(f"{url}/requests", params={"limit": 1000}, headers=_RIGHT).json()["requests"]
     return told
-
-
-def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 # The straight road
@@ -273,7 +159,7 @@ async def test_a_deadline_is_kept_by_the_server(asker: RemoteAsker) -> None:
 async def test_fifty_questions_wait_at_once_in_one_thread_and_each_gets_its_own_answer(
     server: HumanInputServer, reach: Connect
 ) -> None:
-    async with _relayed(server.url) as relay:
+    async with relayed(server.url) as relay:
         before = {thread for thread in threading.enumerate() if thread.name == "sayso-client"}
         asker = reach(relay.url, KEY)
         asked = [asker.submit(question(prompt=f"Number {number}?")) for number in range(50)]
@@ -297,7 +183,7 @@ async def test_fifty_questions_wait_at_once_in_one_thread_and_each_gets_its_own_
 async def test_a_question_whose_reply_is_lost_is_asked_once(
     server: HumanInputServer, times: int, reach: Connect
 ) -> None:
-    async with _relayed(server.url) as relay:
+    async with relayed(server.url) as relay:
         relay.lose = times
         asked = reach(relay.url, KEY).submit(question())
         stored = await _soon(asked.stored)
@@ -308,7 +194,7 @@ async def test_a_question_whose_reply_is_lost_is_asked_once(
 
 
 async def test_an_answer_whose_reply_is_lost_is_looked_for_again(server: HumanInputServer, reach: Connect) -> None:
-    async with _relayed(server.url) as relay:
+    async with relayed(server.url) as relay:
         asked = reach(relay.url, KEY).submit(question())
         stored = await _soon(asked.stored)
         await relay.until(lambda it: it.calls[-1].startswith("GET"))
@@ -336,7 +222,7 @@ PASSING = {
 async def test_what_passes_is_tried_again_and_asked_once(
     server: HumanInputServer, caplog: pytest.LogCaptureFixture, reply: bytes, reach: Connect
 ) -> None:
-    async with _relayed(server.url) as relay:
+    async with relayed(server.url) as relay:
         relay.replies = [reply, reply]
         asked = reach(relay.url, KEY).submit(question())
         stored = await _soon(asked.stored)
@@ -354,7 +240,7 @@ PAGE = _reply(200, b"<html>Please log in</html>")
 async def test_an_address_that_answers_as_something_else_is_told_at_once(
     server: HumanInputServer, reach: Connect
 ) -> None:
-    async with _relayed(server.url) as relay:
+    async with relayed(server.url) as relay:
         relay.replies = [PAGE]
         error = await _error(reach(relay.url, KEY).submit(question()).stored)
     assert isinstance(error, Misconfigured)
@@ -363,7 +249,7 @@ async def test_an_address_that_answers_as_something_else_is_told_at_once(
 
 
 async def test_a_page_in_between_costs_no_waiting_agent_its_answer(server: HumanInputServer, reach: Connect) -> None:
-    async with _relayed(server.url) as relay:
+    async with relayed(server.url) as relay:
         asked = reach(relay.url, KEY).submit(question())
         stored = await _soon(asked.stored)
         await relay.until(lambda it: it.calls[-1].startswith("GET"))
@@ -395,7 +281,7 @@ def warned() -> Iterator[threading.Event]:
 async def test_a_server_that_comes_up_after_the_question_is_asked(
     serve: Serve, warned: threading.Event, reach: Connect
 ) -> None:
-    port = _free_port()
+    port = free_port()
     asked = reach(f"http://localhost:{port}", KEY).submit(question())
     assert await asyncio.to_thread(warned.wait, LONGEST)
     assert not asked.stored.done()
@@ -451,7 +337,7 @@ async def test_it_waits_as_long_as_the_server_says_within_reason(
         pauses.append(seconds)
 
     _with(monkeypatch, sleep)
-    async with _relayed(server.url) as relay:
+    async with relayed(server.url) as relay:
         relay.replies = [_reply(503, Retry_After=said)]
         await _soon(reach(relay.url, KEY).submit(question()).stored)
     assert pauses[0] == waited
@@ -466,7 +352,7 @@ async def test_the_pauses_grow_up_to_the_longest(
         pauses.append(seconds)
 
     _with(monkeypatch, sleep)
-    async with _relayed(server.url) as relay:
+    async with relayed(server.url) as relay:
         relay.replies = [_reply(503)] * 9
         await _soon(reach(relay.url, KEY).submit(question()).stored)
     assert pauses[:9] == pytest.approx([0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 20.0, 20.0])
@@ -483,7 +369,7 @@ async def test_a_server_that_does_not_hold_the_call_is_not_asked_without_a_pause
         await asyncio.to_thread(goes_on.wait, LONGEST)
 
     _with(monkeypatch, sleep)
-    async with _relayed(server.url) as relay:
+    async with relayed(server.url) as relay:
         relay.forget = b"Prefer"
         asked = reach(relay.url, KEY).submit(question())
         await _soon(asked.stored)
@@ -499,7 +385,7 @@ async def test_a_server_that_does_not_hold_the_call_is_not_asked_without_a_pause
 async def test_cancelling_stops_the_waiting_and_leaves_a_request_open_whose_id_the_caller_knows(
     server: HumanInputServer, reach: Connect
 ) -> None:
-    async with _relayed(server.url) as relay:
+    async with relayed(server.url) as relay:
         asked = reach(relay.url, KEY).submit(question(request_id="order-42"))
         stored = await _soon(asked.stored)
         await relay.until(lambda it: it.calls[-1].startswith("GET"))
@@ -509,7 +395,7 @@ async def test_cancelling_stops_the_waiting_and_leaves_a_request_open_whose_id_t
 
 
 async def test_cancelling_an_awaited_question_cancels_the_request(server: HumanInputServer, reach: Connect) -> None:
-    async with _relayed(server.url) as relay:
+    async with relayed(server.url) as relay:
         asking = asyncio.create_task(sayso.aask("Which colour?", asker=reach(relay.url, KEY)))
         await relay.until(lambda it: bool(it.calls) and it.calls[-1].startswith("GET"))
         asking.cancel()
@@ -524,7 +410,7 @@ async def test_cancelling_an_awaited_question_cancels_the_request(server: HumanI
 async def test_cancelling_before_the_server_was_reached_ends_the_trying(
     serve: Serve, warned: threading.Event, reach: Connect
 ) -> None:
-    port = _free_port()
+    port = free_port()
     asker = reach(f"http://localhost:{port}", KEY)
     asked = asker.submit(question())
     assert await asyncio.to_thread(warned.wait, LONGEST)
@@ -580,7 +466,7 @@ async def test_a_wrong_key_is_told_at_once(server: HumanInputServer, key: str | 
 
 
 async def test_a_key_that_is_refused_while_it_waits_is_told(server: HumanInputServer, reach: Connect) -> None:
-    async with _relayed(server.url) as relay:
+    async with relayed(server.url) as relay:
         asked = reach(relay.url, KEY).submit(question())
         stored = await _soon(asked.stored)
         await relay.until(lambda it: it.calls[-1].startswith("GET"))
@@ -614,7 +500,7 @@ async def test_an_address_where_no_sayso_is_answers_not_found(server: HumanInput
 async def test_what_will_not_pass_is_not_tried_again(
     server: HumanInputServer, reply: bytes, kind: type[SaysoError], reach: Connect
 ) -> None:
-    async with _relayed(server.url) as relay:
+    async with relayed(server.url) as relay:
         relay.replies = [reply]
         assert type(await _refusal(reach(relay.url, KEY).submit(question()))) is kind
         assert len(relay.calls) == 1
@@ -685,7 +571,7 @@ async def test_a_server_that_cannot_be_reached_keeps_nobody_beyond_the_questions
     monkeypatch: pytest.MonkeyPatch, reach: Connect
 ) -> None:
     monkeypatch.setattr(remote, "_GRACE", 0.1)
-    asked = reach(f"http://127.0.0.1:{_free_port()}", KEY).submit(question(timeout=0.1))
+    asked = reach(f"http://127.0.0.1:{free_port()}", KEY).submit(question(timeout=0.1))
     assert isinstance(await _error(asked.settled), Unavailable)
 
 

@@ -97,6 +97,30 @@ except ExtraMissing as error:
         assert "pip install 'sayso[server]'" in output
 
 
+async def test_what_asks_a_server_elsewhere_needs_httpx_alone() -> None:
+    code = """
+import sys
+WITHOUT = {"starlette", "uvicorn", "wsproto", "jsonschema_rs", "rfc8785", "uuid_utils", "filelock", "platformdirs",
+           "crewai", "pydantic", "rich"}
+
+class Without:
+    def __init__(self, finder):
+        self.finder = finder
+
+    def find_spec(self, name, path=None, target=None):
+        return None if name.split(".")[0] in WITHOUT else self.finder.find_spec(name, path, target)
+
+sys.meta_path[:] = [Without(finder) for finder in sys.meta_path]
+import sayso
+sayso.connect("http://localhost:9").close()
+sayso.Client("http://localhost:9").close()
+sayso.AsyncClient, sayso.ask, sayso.aask
+print("made")
+"""
+    async with program(*python(code)) as running:
+        assert "made" in await _ran(running)
+
+
 async def test_the_command_without_the_server_says_how_to_install_it() -> None:
     code = (
         _WITHOUT
