@@ -129,11 +129,20 @@ def checked(question: Question) -> Question:
 
     Raises Invalid for what could not have come over it.
     """
-    members = msgspec.structs.asdict(question).items()
+    return decode_question(_written(question))
+
+
+def checked_submission(given: Submission) -> Submission:
+    """An answer that was made in code, likewise. Raises Invalid."""
+    return decode_submission(_written(given))
+
+
+def _written(said: Struct) -> bytes:
+    members = msgspec.structs.asdict(said).items()
     faults = [Fault(f"/{name}", _NOT_JSON) for name, value in members if not _is_json(value)]
     if faults:
         raise Invalid(*faults)
-    return decode_question(_encoder.encode(question))
+    return _encoder.encode({name: value for name, value in members if value is not None})
 
 
 def _is_json(value: Any) -> bool:

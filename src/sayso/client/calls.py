@@ -12,9 +12,9 @@ from msgspec import Struct
 
 from sayso import limits
 from sayso.client.pauses import Pauses
-from sayso.errors import AlreadySettled, Misconfigured, SaysoError, Unavailable
-from sayso.model import InputCompleted, InputRequired, Question, Request, Status, Submission
-from sayso.wire import checked, decode_request, encode, error_of
+from sayso.errors import AlreadySettled, Fault, Invalid, Misconfigured, NotFound, SaysoError, Unavailable
+from sayso.model import InputCompleted, InputRequired, Question, Request, Status, Submission, is_id
+from sayso.wire import checked, checked_submission, decode_request, encode, error_of
 
 T = TypeVar("T")
 
@@ -81,9 +81,11 @@ def identified(question: Question) -> Question:
 
 def look(request_id: str, wait: float = 0.0) -> Call[Request]:
     """The request; with `wait` once it is settled, or after so many seconds (at most 50)."""
+    if not wait >= 0:
+        raise Invalid(Fault("/wait", "must be seconds, 0 or more"))
     hold = min(wait, HOLD)
-    headers = {"Prefer": f"wait={hold:.0f}"} if hold else {}
-    return Call("GET", f"/requests/{request_id}", decode_request, headers=headers, hold=hold)
+    headers = {"Prefer": f"wait={hold:.3f}"} if hold else {}
+    return Call("GET", _path(request_id), decode_request, headers=headers, hold=hold)
 
 
 def listing(
@@ -96,27 +98,26 @@ def listing(
 
 
 def answer(request_id: str, given: Submission) -> Call[Request]:
-    """Answers. With an `answer_id` in it, answering again is the same answer."""
+    """Answers. With an `answer_id` in it, answering again is the same answer. Raises Invalid."""
     if given.answer_id is None:
         given = msgspec.structs.replace(given, answer_id=str(uuid.uuid4()))
-    return Call("POST", f"/requests/{request_id}/answer", decode_request, body=_compact(given))
+    members = msgspec.structs.asdict(checked_submission(given)).items()
+    body = encode({name: value for name, value in members if value is not None})  # null would say something else
+    return Call("POST", f"{_path(request_id)}/answer", decode_request, body=body)
 
 
 def cancel(request_id: str, reason: str) -> Call[Request]:
     """Gives a pending request up."""
-    return Call("POST", f"/requests/{request_id}/cancel", decode_request, body=encode({"reason": reason}))
+    return Call("POST", f"{_path(request_id)}/cancel", decode_request, body=encode({"reason": reason}))
 
 
 _page: Final = msgspec.json.Decoder(RequestPage)
 
 
-def _compact(given: Submission) -> bytes:
-    """Only what is said: a member that is null would say something else."""
-    members = {name: value for name, value in msgspec.structs.asdict(given).items() if value not in (None, "")}
-    for name in ("text", "human_feedback"):
-        if getattr(given, name) == "":
-            members[name] = ""
-    return encode(members)
+def _path(request_id: str) -> str:
+    if not is_id(request_id):
+        raise NotFound(f"{request_id!r} can be no request's id")
+    return f"/requests/{request_id}"
 
 
 def persist(call: Call[T], *, patience: float | None, clock: Callable[[], float], is_known: bool = False) -> Steps[T]:

@@ -17,7 +17,7 @@ import msgspec
 from sayso.client import calls
 from sayso.client.calls import RequestPage, Send, Steps
 from sayso.client.following import Following, Told
-from sayso.client.transport import Address, at, drive, reply_of, request_of, stream_of
+from sayso.client.transport import Address, at, drive, pause_after, reply_of, request_of, stream_of
 from sayso.errors import Misconfigured, SaysoError
 from sayso.model import Question, Request, Status, Submission
 
@@ -130,7 +130,7 @@ class Client:
     def _send(self, call: calls.Call[Any]) -> calls.Reply:
         try:
             return reply_of(self._http.request(**request_of(call)))
-        except httpx.TransportError as exc:
+        except httpx.RequestError as exc:
             return calls.Reply(error=exc)
 
     def _once(self, following: Following) -> Generator[Told, None, float]:
@@ -150,9 +150,9 @@ class Client:
                     return following.rest(told, time.monotonic() - began)
                 for piece in response.iter_bytes():
                     yield from following.feed(piece)
-        except (httpx.TransportError, SaysoError) as exc:
+        except (httpx.RequestError, SaysoError) as exc:
             error = exc
-        return following.broke(error, retry_after)
+        return pause_after(following, error, retry_after, self._http)
 
 
 class AsyncClient:
@@ -227,9 +227,9 @@ class AsyncClient:
                             yield one
                         await asyncio.sleep(following.rest(told, time.monotonic() - began))
                         continue
-            except (httpx.TransportError, SaysoError) as exc:
+            except (httpx.RequestError, SaysoError) as exc:
                 error = exc
-            await asyncio.sleep(following.broke(error, retry_after))
+            await asyncio.sleep(pause_after(following, error, retry_after, self._http))
 
     async def close(self) -> None:
         await self._http.aclose()

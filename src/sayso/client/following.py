@@ -9,8 +9,8 @@ from msgspec import Struct
 
 from sayso.client.pauses import Pauses
 from sayso.client.sse import Decoder
-from sayso.errors import Misconfigured, SaysoError
-from sayso.model import InputCompleted, InputRequired, Request
+from sayso.errors import Fault, Invalid, Misconfigured, SaysoError
+from sayso.model import ID_RULE, InputCompleted, InputRequired, Request, is_id
 from sayso.wire import error_of
 
 SILENCE: Final = 15.0
@@ -56,7 +56,12 @@ class Following:
     def __init__(self, execution_id: str | None, after: str | None) -> None:
         self.cursor = after
         """The `event_id` up to which everything was told: what to go on from, also in another process."""
-        self.road: Literal["sse", "poll"] = "sse"
+        if execution_id is not None and not is_id(execution_id):
+            raise Invalid(Fault("/execution_id", ID_RULE))
+        self._begins = execution_id is None and after is None
+        """The first call is a poll: it gives the cursor from which what comes next misses nothing."""
+        self._only_polls = False
+        self._is_known = False
         self._topic = "/human-input" if execution_id is None else f"/human-input/{execution_id}"
         self._pauses = Pauses()
         self._decoder = Decoder()
@@ -65,13 +70,19 @@ class Following:
         self._has_more = False
 
     @property
+    def road(self) -> Literal["sse", "poll"]:
+        """How the next call goes."""
+        return "poll" if self._begins or self._only_polls else "sse"
+
+    @property
     def address(self) -> str:
         return f"/{'events' if self.road == 'sse' else 'poll'}{self._topic}"
 
     @property
     def query(self) -> dict[str, str]:
         cursor = {} if self.cursor is None else {"last_event_id": self.cursor}
-        return cursor if self.road == "sse" else cursor | {"wait": "0" if self._has_more else f"{POLL:.0f}"}
+        at_once = self._begins or self._has_more
+        return cursor if self.road == "sse" else cursor | {"wait": "0" if at_once else f"{POLL:.0f}"}
 
     @property
     def patience(self) -> float:
@@ -84,7 +95,7 @@ class Following:
             raise error_of(body, status)
         self._decoder, self._came = Decoder(), False
         if self.road == "sse" and not content_type.startswith("text/event-stream"):
-            self._poll_from_now_on()
+            self._only_polls = True
             raise _NotAStream
 
     def feed(self, data: bytes) -> list[Told]:
@@ -94,37 +105,43 @@ class Following:
         told: list[Told] = []
         for block in self._decoder.feed(data):
             one = _decode(block.data.encode(), _told)
-            self.cursor = one.event_id or self.cursor
+            self.cursor, self._is_known = one.event_id, True
             told.append(one)
         return told
 
     def page(self, body: bytes) -> list[Told]:
         """What a poll tells."""
         page = _decode(body, _pages)
-        self._has_more = page.more
+        self._has_more, self._is_known = page.more, True
+        self._begins = self._begins and page.more
         if page.events:
             self._pauses = Pauses()
-        self.cursor = page.cursor or self.cursor
         if page.reset is None:
+            self.cursor = page.cursor or self.cursor
             return list(page.events)
+        self.cursor = page.cursor
         return [Reset(reason=page.reset["reason"], event_id=page.cursor, more=page.more), *page.events]
 
     def rest(self, told: list[Told], elapsed: float) -> float:
         """Seconds until the next poll: none, unless someone on the way does not hold the call."""
-        return self._pauses.next() if not told and not self._has_more and elapsed < _HELD else 0.0
+        is_held = elapsed >= _HELD or self._has_more or self.road == "sse"
+        return 0.0 if is_held or any(one.type != "reset" for one in told) else self._pauses.next()
 
-    def broke(self, error: Exception | None, retry_after: str | None = None) -> float:
-        """A call has ended; the seconds until the next. Raises `error` where trying again is no use."""
-        if isinstance(error, SaysoError) and not error.retry and not isinstance(error, _NotAStream):
+    def broke(self, error: Exception | None, retry_after: str | None = None, *, reached: bool = True) -> float:
+        """A call has ended; the seconds until the next. `reached`: the server was there.
+
+        Raises `error` where trying again is no use. What is no answer of sayso's passes, once sayso has answered.
+        """
+        if isinstance(error, _NotAStream):
+            return 0.0
+        passes = self._is_known and isinstance(error, Misconfigured)
+        if isinstance(error, SaysoError) and not error.retry and not passes:
             raise error
-        if self.road == "sse" and not self._came:
+        if self.road == "sse" and reached and not self._came and not isinstance(error, SaysoError):
             self._mute += 1
-            if self._mute >= _MUTE:
-                self._poll_from_now_on()
-        return 0.0 if isinstance(error, _NotAStream) else self._pauses.next(retry_after)
-
-    def _poll_from_now_on(self) -> None:
-        self.road = "poll"
+            self._only_polls = self._mute >= _MUTE
+        self._came = False
+        return self._pauses.next(retry_after)
 
 
 class _NotAStream(SaysoError):

@@ -89,8 +89,7 @@ class RemoteAsker:
                 loop = asyncio.new_event_loop()
                 thread = threading.Thread(target=loop.run_forever, name="sayso-client", daemon=True)
                 thread.start()
-                pool = httpx.Limits(max_connections=None, max_keepalive_connections=16)
-                client = httpx.AsyncClient(**self._options, limits=pool)
+                client = httpx.AsyncClient(**self._options)
                 self._line = _Line(os.getpid(), thread, loop, Crossing(loop), client)
                 at_exit(WeakMethod(self.close))
             return self._line.crossing, self._line.client
@@ -127,7 +126,7 @@ class RemoteAsker:
         """Nobody could take an answer any more."""
         try:
             await client.request(**request_of(calls.cancel(request_id, ASKER_GONE)))
-        except httpx.TransportError as exc:
+        except httpx.RequestError as exc:
             logger.warning("a question that nobody waits for stays open at %s: %r", self._url, exc)
 
     def _warn(self, why: str) -> None:

@@ -35,7 +35,8 @@ class Address:
     def options(self) -> dict[str, Any]:
         """For an httpx client."""
         headers = {} if self._key is None else {"Authorization": f"Bearer {self._key}"}
-        return {"base_url": self.url, "headers": headers, "timeout": _SLOWEST, "follow_redirects": False}
+        pool = httpx.Limits(max_connections=None, max_keepalive_connections=16)  # each held call has one of its own
+        return {"base_url": self.url, "headers": headers, "timeout": _SLOWEST, "limits": pool}
 
 
 async def drive(steps: Steps[T], http: httpx.AsyncClient, on_pause: Callable[[str], None] = lambda why: None) -> T:
@@ -52,7 +53,7 @@ async def drive(steps: Steps[T], http: httpx.AsyncClient, on_pause: Callable[[st
         if isinstance(step, Send):
             try:
                 reply = reply_of(await http.request(**request_of(step.call)))
-            except httpx.TransportError as exc:
+            except httpx.RequestError as exc:
                 reply = calls.Reply(error=exc)
         else:
             on_pause(step.why)
@@ -85,6 +86,17 @@ def stream_of(following: Following) -> dict[str, Any]:
         "params": following.query,
         "timeout": httpx.Timeout(_SLOWEST, read=following.patience),
     }
+
+
+def pause_after(
+    following: Following, error: Exception | None, retry_after: str | None, http: httpx.Client | httpx.AsyncClient
+) -> float:
+    """The seconds until a follower's next call. Raises `error` where that is no use."""
+    reached = not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
+    try:
+        return following.broke(error, retry_after, reached=reached)
+    except Misconfigured as exc:
+        raise at(http, exc) from exc
 
 
 def reply_of(response: httpx.Response) -> calls.Reply:
