@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
@@ -81,6 +82,11 @@ def answer(
 
 
 def _given(request: Request, words: str | None, decision: Any, option_id: str | None, values: str | None) -> Submission:
+    said = [name for name, it in (("--option", option_id), ("--values", values), (f"--{decision}", decision)) if it]
+    if words is not None and (values is not None or decision == "approve"):
+        said.append("a TEXT")
+    if len(said) > 1:
+        raise click.UsageError(f"{' and '.join(said)} are several answers; remarks go into --comment")
     if option_id is not None:
         return Submission(option_ids=(option_id,), text=words)
     if values is not None:
@@ -110,7 +116,7 @@ def _converse(request: Request) -> Submission:
     """Shows the request and asks. Raises UsageError where nobody can be asked."""
     if not sys.stdin.isatty():
         raise click.UsageError("say what to answer: --approve, --reject, a TEXT, --option, --values or --file -")
-    from sayso.cli.show import console, details
+    from sayso.cli.show import console, details, line
 
     console().print(details(request))
     if not request.is_open:
@@ -120,7 +126,7 @@ def _converse(request: Request) -> Submission:
     if request.options:
         ids = {str(number): option.id for number, option in enumerate(request.options, 1)}
         for number, option in enumerate(request.options, 1):
-            click.echo(f"  {number}  {option.label or option.id}")
+            click.echo(f"  {number}  {line(option.label or option.id)}")
         written = click.prompt("Number, or your own words" if request.kind != "choice" else "Number")
         chosen = ids.get(written.strip())
         return Submission(human_feedback=written) if chosen is None else Submission(option_ids=(chosen,))
@@ -158,16 +164,40 @@ def _edited(request: Request) -> Any:
 
 def _fill_in(schema: dict[str, Any]) -> dict[str, Any]:
     """Asks for each member of a flat form; a nested one is written as JSON."""
+    from sayso.cli.show import line
+
     values = {}
     required = schema.get("required", [])
     for name, about in schema.get("properties", {}).items():
-        kind = about.get("type")
-        hint = about.get("description") or about.get("title") or name
-        if "enum" in about:
-            written: Any = click.prompt(f"{hint} {about['enum']}", default="", show_default=False)
-        else:
-            written = click.prompt(f"{hint} ({kind or 'JSON'})", default="", show_default=False)
-        if written == "" and name not in required:
-            continue
-        values[name] = written if kind == "string" or "enum" in about else _json(written, name)
+        told = about if isinstance(about, dict) else {}
+        hint = line(str(told.get("description") or told.get("title") or name))
+        choices = told.get("enum")
+        kind = " | ".join(map(_shown, choices)) if choices else told.get("type", "JSON")
+        written = click.prompt(f"{hint} ({kind})", default="", show_default=False, value_proc=partial(_member, told))
+        if written != "" or name in required:
+            values[name] = written
     return values
+
+
+def _member(about: dict[str, Any], text: str) -> Any:
+    """What was written for one member. Raises BadParameter, after which it is asked for again."""
+    import msgspec
+
+    if text == "" or about.get("type") == "string":
+        return text
+    for choice in about.get("enum", ()):
+        if text == _shown(choice):
+            return choice
+    if "enum" in about:
+        raise click.BadParameter("is none of these")
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError as exc:
+        raise click.BadParameter(f"must be JSON here: {exc}") from exc
+
+
+def _shown(choice: Any) -> str:
+    from sayso.cli.show import line
+    from sayso.wire import encode
+
+    return line(choice if isinstance(choice, str) else encode(choice).decode())

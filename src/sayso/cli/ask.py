@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from sayso.cli.shared import exit_code, json_option, on_server, print_json
+from sayso.cli.shared import counts, exit_code, json_option, on_server, print_json
 from sayso.model import Kind, Option, Priority, Question, Request, Source, derived_uuid
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.option("--context", "context_file", type=click.File(encoding="utf-8"), help="A file to look at; - reads stdin.")
 @click.option("--schema", "schema_file", type=click.File("rb"), help="A JSON Schema: the answer is a form.")
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="Until when.")
-@click.option("--default", help="The answer that counts when nobody answers in time.")
+@click.option("--default", help="The answer that counts when nobody answers in time; JSON where there is a --schema.")
 @click.option("--priority", type=click.Choice(get_args(Priority)), default="normal", show_default=True)
 @click.option("--assignee", "assignees", multiple=True, help="Who is meant to answer; repeatable.")
 @click.option("--execution", "execution_id", help="The run it belongs to.  [default: one of its own]")
@@ -58,7 +58,7 @@ def ask(client: Client, *, prompt: str, wait: bool, as_json: bool, **said: Any) 
         print_json(outcome)
     elif words := _words(outcome):
         click.echo(words)
-    if outcome.answer is None:
+    if not counts(outcome):
         click.echo(f"nobody answered: {outcome.reason or outcome.status}", err=True)
     sys.exit(exit_code(outcome))
 
@@ -69,6 +69,7 @@ def _question(
     options: tuple[str, ...],
     context_file: Any,
     schema_file: Any,
+    default: str | None,
     execution_id: str | None,
     request_id: str | None,
     **said: Any,
@@ -80,11 +81,16 @@ def _question(
         schema = None if schema_file is None else msgspec.json.decode(schema_file.read())
     except msgspec.DecodeError as exc:
         raise click.BadParameter(f"is no JSON: {exc}", param_hint="--schema") from exc
+    try:
+        filled = default if schema is None or default is None else {"values": msgspec.json.decode(default)}
+    except msgspec.DecodeError as exc:
+        raise click.BadParameter(f"of a form is JSON: {exc}", param_hint="--default") from exc
     return Question(
         execution_id=run,
         prompt=prompt,
         context="" if context_file is None else context_file.read(),
         response_schema=schema,
+        default=filled,
         options=tuple(Option(id=id, label=label) for id, _, label in (one.partition("=") for one in options)),
         source=Source(name="cli"),
         request_id=request_id,
@@ -118,6 +124,6 @@ def _await(client: Client, request: Request, *, is_own: bool) -> Request:
 
 def _words(outcome: Request) -> str:
     answer = outcome.answer
-    if answer is None:
+    if answer is None or not counts(outcome):
         return ""
     return answer.option_ids[0] if answer.option_ids and answer.text is None else outcome.words

@@ -30,6 +30,10 @@ def doctor(url: str) -> None:
     """Look at the installation, the settings and the server, and say what to do.
 
     Ends with 1 when something is wrong.
+
+    \b
+    Example:
+      sayso doctor --url http://server:8000
     """
     wrong = False
     for check in (_python, _extras, _crewai, _settings, lambda: _server(url)):
@@ -97,8 +101,9 @@ def _port_hint(url: str) -> str:
     from urllib.parse import urlsplit
 
     parts = urlsplit(url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
     try:
-        with socket.create_connection((parts.hostname or "", parts.port or 80), timeout=2):
+        with socket.create_connection((parts.hostname or "", port), timeout=2):
             return " (something listens there, but does not answer as a sayso server does)"
     except OSError:
         return ""

@@ -39,6 +39,10 @@ def demo() -> None:
     """Start a server with three questions in it, to try the other commands on.
 
     Everything is gone when it ends.
+
+    \b
+    Example:
+      sayso demo
     """
     from sayso import HumanInputServer, ask
     from sayso.errors import SaysoError

@@ -35,6 +35,8 @@ def told(command: Callable[P, T]) -> Callable[P, T]:
             return command(*args, **kwargs)
         except SaysoError as error:
             raise click.ClickException(error.detail) from error
+        except KeyboardInterrupt:
+            raise SystemExit(130) from None
         except BrokenPipeError:  # the reader of a pipe has seen enough
             sys.stderr.close()
             raise SystemExit(0) from None
@@ -68,6 +70,8 @@ def client_of(url: str) -> Client:
 
 def found(client: Client, id: str) -> Request:
     """The request that `id`, or the beginning or the end of one that waits, names. Raises NotFound."""
+    if not id:
+        raise NotFound("no id was given; sayso inbox shows what waits")
     try:
         return client.get(id)
     except NotFound:
@@ -85,10 +89,16 @@ def found(client: Client, id: str) -> Request:
     return close[0]
 
 
+def counts(outcome: Request) -> bool:
+    """Whether there is an answer: a person's, or the default that the asker gave. Nobody's silence rejects anything."""
+    return outcome.answer is not None and (outcome.status == "answered" or outcome.default is not None)
+
+
 def exit_code(outcome: Request) -> int:
     """How a command that waits for an answer ends."""
-    if outcome.answer is None:
-        return NO_ANSWER if outcome.reason == "deadline" else 1
+    if not counts(outcome):
+        return NO_ANSWER if outcome.reason == "deadline" or outcome.status == "expired" else 1
+    assert outcome.answer is not None  # noqa: S101 - it counts
     return REJECTED if outcome.answer.decision == "reject" else 0
 
 

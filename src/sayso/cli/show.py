@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Final
@@ -29,7 +30,12 @@ def console(*, stderr: bool = False) -> Console:
 
 def plain(text: str) -> str:
     """`text` without anything that a terminal would obey, or that changes the order in which it is read."""
-    return "".join(one if one.isprintable() or one in "\n\t" else "\N{REPLACEMENT CHARACTER}" for one in text)
+    text = text.replace("\r\n", "\n")
+    return "".join(one if _is_harmless(one) else "\N{REPLACEMENT CHARACTER}" for one in text)
+
+
+def _is_harmless(character: str) -> bool:
+    return character.isprintable() or character in "\n\t" or unicodedata.category(character) == "Zs"
 
 
 def line(text: str) -> str:
@@ -59,7 +65,12 @@ def table(requests: Iterable[Request], *, now: datetime | None = None) -> Table:
 
 def short(request: Request) -> str:
     """What is enough to name it in a command."""
-    return request.request_id if len(request.request_id) <= 2 * _SHORT else request.request_id[-_SHORT:]
+    return short_id(request.request_id)
+
+
+def short_id(request_id: str) -> str:
+    """The end of a long id, which a shell does not take for an option."""
+    return request_id if len(request_id) <= 2 * _SHORT else request_id[-_SHORT:].lstrip("-")
 
 
 def span(seconds: float) -> str:
@@ -78,14 +89,14 @@ def details(request: Request) -> Panel:
     if request.action is not None:
         arguments = msgspec.json.format(msgspec.json.encode(request.action.args)).decode()
         parts.append(
-            Panel(Syntax(plain(arguments), "json", background_color="default"), title=line(request.action.name))
+            Panel(Syntax(plain(arguments), "json", background_color="default"), title=Text(line(request.action.name)))
         )
     for option in request.options:
         label = f"{line(option.id)}  {line(option.label)}" if option.label else line(option.id)
         about = f"  {line(option.description)}" if option.description else ""
         parts.append(Padding(Text(f"• {label}{about}"), (0, 2)))
     asker = line(str((request.context_data or {}).get("agent") or request.source.name))
-    foot = f"{asker} · {request.kind} · {request.status} · {request.request_id}"
+    foot = Text(f"{asker} · {request.kind} · {request.status} · {request.request_id}")
     title = Text(line(request.title), style=f"bold {_PRIORITY[request.priority]}")
     return Panel(Group(*parts), title=title, title_align="left", subtitle=foot, subtitle_align="left", padding=(1, 2))
 
@@ -95,11 +106,11 @@ def event(told: InputRequired | InputCompleted) -> Text:
     when = told.timestamp.astimezone().strftime("%H:%M:%S")
     if isinstance(told, InputRequired):
         shown = Text(f"{when}  asked     ", style=_PRIORITY[told.priority])
-        return shown.append(f"{told.request_id[-_SHORT:]}  {line(told.title)}")
+        return shown.append(f"{short_id(told.request_id)}  {line(told.title)}")
     words = line(told.human_feedback)
     what = told.decision or told.status
     return Text(
-        f"{when}  {told.status:9} {told.request_id[-_SHORT:]}  {what} by {line(told.by)}{f': {words}' if words else ''}"
+        f"{when}  {told.status:9} {short_id(told.request_id)}  {what} by {line(told.by)}{f': {words}' if words else ''}"
     )
 
 

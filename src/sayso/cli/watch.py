@@ -36,3 +36,5 @@ def watch(client: Client, *, execution_id: str | None, after: str | None, as_jso
             shown.print(event(told), soft_wrap=True)
         else:
             shown.print(f"--- {told.reason}: what is open now ---")
+            for request in told.requests or client.list(status=["pending"], execution_id=execution_id):
+                shown.print(event(InputRequired.of(request)), soft_wrap=True)

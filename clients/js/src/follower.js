@@ -1,0 +1,245 @@
+/** A stream of events that goes on whatever breaks: over SSE, or by held polls where SSE does not get through. */
+
+import { parsed } from "./errors.js";
+import { SILENCE } from "./line.js";
+import { Pauses, sleep } from "./pauses.js";
+import { SSEDecoder } from "./sse_decoder.js";
+import { Watch } from "./watch.js";
+
+/**
+ * @typedef {import("../index.d.ts").Message} Message
+ * @typedef {import("./line.js").Line} Line
+ * @typedef {AsyncGenerator<Message, undefined, undefined>} Messages
+ */
+
+/** Milliseconds, but for `wait`, which is in seconds. */
+export const TIMES = {
+  /** Without a byte, not even a comment, for so long a stream counts as broken. */
+  silence: SILENCE,
+  /** How long the server holds a poll. */
+  wait: 25,
+  /** From here on a connection was held, so that its end is no reason for longer pauses. */
+  held: 1000,
+  /** How long to poll before SSE is tried again: what kept it from getting through may be gone. */
+  polling: 300_000,
+};
+
+const FAILURES = 2;
+/** So many streams in a row without a byte mean that SSE does not get through. */
+const OPEN = 100;
+/** How many open requests a reset tells, as the server's own do. */
+
+/** @implements {AsyncIterableIterator<Message>} */
+export class Follower {
+  /** @type {string | null | undefined} */
+  cursor;
+  #line;
+  #executionId;
+  #times;
+  #outer;
+  #stop = new AbortController();
+  #abort = () => this.#stop.abort();
+  #messages;
+  #pauses = new Pauses();
+  #failures = 0;
+  #pollsUntil = -Infinity;
+  /** Whether this try brought something; it lets the pauses start anew. */
+  #came = false;
+  /** Whether any try was answered as a sayso server does; then other answers will pass. */
+  #known = false;
+
+  /**
+   * @param {Line} line
+   * @param {import("../index.d.ts").FollowOptions} options
+   * @param {typeof TIMES} [times]
+   */
+  constructor(line, { executionId, after, signal }, times = TIMES) {
+    this.#line = line;
+    this.#executionId = executionId;
+    this.cursor = after;
+    this.#times = times;
+    this.#outer = signal;
+    signal?.addEventListener("abort", this.#abort);
+    if (signal?.aborted) this.#abort();
+    this.#messages = this.#run();
+  }
+
+  next() {
+    return this.#stopped ? this.return() : this.#messages.next();
+  }
+
+  async return() {
+    this.#end(); // first, since a generator that waits for the network hears nothing else
+    return this.#messages.return(undefined);
+  }
+
+  [Symbol.asyncIterator]() {
+    return this;
+  }
+
+  get #stopped() {
+    return this.#stop.signal.aborted;
+  }
+
+  #end() {
+    this.#outer?.removeEventListener("abort", this.#abort);
+    this.#stop.abort();
+  }
+
+  /** @returns {Messages} */
+  async *#run() {
+    while (!this.#stopped) {
+      const polls = performance.now() < this.#pollsUntil;
+      const isStream = !polls && !this.#isBeginning;
+      let wish = 0;
+      this.#came = false;
+      try {
+        yield* isStream ? this.#streamed() : this.#isBeginning ? this.#begun() : this.#polled();
+      } catch (/** @type {any} */ error) {
+        if (this.#stopped) return;
+        if (!this.#passes(error)) {
+          this.#end();
+          throw error;
+        }
+        wish = error.retryAfter;
+        if (polls) this.#pollsUntil = -Infinity; // polls fare no better
+      }
+      if (this.#came) this.#pauses.reset();
+      if (this.#came && !isStream) continue; // the server held the call, or has more
+      await sleep(wish + this.#pauses.next(), this.#stop.signal).catch(() => {});
+    }
+  }
+
+  /** @param {any} error */
+  #passes(error) {
+    return error.retry || (this.#known && error.code === "misconfigured");
+  }
+
+  /**
+   * Without a cursor the stream of all executions shows what is open when it begins: tried again, it would hide what
+   * was asked and settled in between. So a poll gives a cursor first.
+   */
+  get #isBeginning() {
+    return this.#executionId === undefined && this.cursor == null;
+  }
+
+  #begun() {
+    return this.cursor === undefined ? this.#polled(0) : this.#first();
+  }
+
+  /**
+   * The first event of a store that held none, so that there was no cursor in it.
+   *
+   * @returns {Messages}
+   */
+  async *#first() {
+    const { requests } = await this.#get("/requests", { limit: 1 });
+    if (!requests.length) {
+      const { events } = await this.#poll(undefined, this.#times.wait); // it only wakes: it may have missed the first
+      this.#came ||= events.length > 0;
+      return;
+    }
+    const { events } = await this.#poll(requests[0].execution_id, 0);
+    yield* this.#told(events.slice(0, 1));
+  }
+
+  /** @returns {Messages} */
+  async *#streamed() {
+    const began = performance.now();
+    const watch = new Watch(this.#times.silence, this.#stop.signal);
+    const headers = { Accept: "text/event-stream", ...(this.cursor && { "Last-Event-ID": this.cursor }) };
+    this.#failures += 1;
+    try {
+      watch.start();
+      const response = await this.#line.open(this.#path("/events", this.#executionId), watch, { headers });
+      if (!response.body || !/^text\/event-stream\b/i.test(response.headers.get("Content-Type") ?? "")) {
+        this.#failures = FAILURES;
+        return;
+      }
+      const reader = response.body.getReader();
+      const decoder = new SSEDecoder(this.cursor ?? "");
+      for (;;) {
+        watch.start();
+        const { done, value } = await reader.read().catch((error) => Promise.reject(watch.cause(error)));
+        watch.rest(); // the consumer may take its time
+        if (done) return;
+        this.#failures = 0;
+        this.#known = true;
+        this.#came ||= performance.now() - began > this.#times.held;
+        yield* this.#told(decoder.decode(value).map(({ id, data }) => ({ event_id: id, ...parsed(data) })));
+      }
+    } finally {
+      watch.end();
+      if (this.#failures >= FAILURES) {
+        this.#failures = FAILURES - 1; // one more decides, the next time
+        this.#pollsUntil = performance.now() + this.#times.polling;
+      }
+    }
+  }
+
+  /** @returns {Messages} */
+  async *#polled(wait = this.#times.wait) {
+    const page = await this.#poll(this.#executionId, wait, this.cursor);
+    if (page.reset) {
+      yield* this.#told([await this.#reset(page.reset.reason)]);
+      return;
+    }
+    this.#came ||= page.more || !wait;
+    yield* this.#told(page.events);
+    if (page.cursor || this.cursor === undefined) this.cursor = page.cursor;
+  }
+
+  /**
+   * A poll tells a reset in other words than a stream; this says it as a stream does.
+   *
+   * @param {string} reason
+   * @returns {Promise<Message>}
+   */
+  async #reset(reason) {
+    const open = await this.#get("/requests", { status: "pending", execution_id: this.#executionId, limit: OPEN });
+    const more = open.next !== null;
+    return /** @type {Message} */ ({ type: "reset", reason, event_id: open.cursor, requests: open.requests, more });
+  }
+
+  /**
+   * @param {Message[]} messages
+   * @returns {Messages}
+   */
+  async *#told(messages) {
+    for (const message of messages) {
+      this.cursor = message.event_id;
+      this.#came ||= message.type !== "reset";
+      yield message;
+    }
+  }
+
+  /**
+   * @param {string | undefined} executionId
+   * @param {number} wait
+   * @param {string | null} [cursor]
+   */
+  async #poll(executionId, wait, cursor) {
+    const began = performance.now();
+    const page = await this.#get(this.#path("/poll", executionId), { last_event_id: cursor }, wait);
+    this.#known = true;
+    this.#came ||= performance.now() - began > this.#times.held;
+    return page;
+  }
+
+  /**
+   * @param {string} path
+   * @param {import("./line.js").Query} query
+   * @param {number} [wait]
+   */
+  #get(path, query, wait) {
+    return this.#line.call(path, { query, wait, signal: this.#stop.signal });
+  }
+
+  /**
+   * @param {string} transport
+   * @param {string | undefined} executionId
+   */
+  #path(transport, executionId) {
+    return `${transport}/human-input${executionId === undefined ? "" : `/${encodeURIComponent(executionId)}`}`;
+  }
+}
