@@ -320,6 +320,7 @@ def test_a_default_teaches_a_crew_in_training_its_words(
         raise Noted
 
     with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)  # training writes into the working directory
         patch.setattr(provider.TaskProvider, "_handle_training_feedback", note)
         with prepared(server, _with(timeout=SOON, default="shorter")), pytest.raises(Noted):
             a_crew(model, agent={"max_retry_limit": 0}).train(n_iterations=1, filename=str(tmp_path / "it.pkl"))
