@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 from sayso import limits
 from sayso.asker import Asked, refused
 from sayso.crossing import Crossing, refuse, resolve
-from sayso.errors import Invalid, Misconfigured, NotReady, SaysoError, ServerStopped, StoreFailed
+from sayso.errors import Misconfigured, NotReady, SaysoError, ServerStopped, StoreFailed
 from sayso.gateway import Gateway
 from sayso.model import Question, Request
 from sayso.wire import checked
@@ -94,10 +94,6 @@ class Runtime:
     def submit(self, question: Question) -> Asked:
         if not self.is_here:
             return refused(NotReady("the server runs in the process that this one was forked from, out of its reach"))
-        try:
-            question = checked(question)
-        except Invalid as error:
-            return refused(error)
         asked = Asked(Future(), Future())
         attended = self._crossing.send(lambda: self._attend(question, asked))
         attended.add_done_callback(lambda attended: _fail(asked, attended.exception() or ServerStopped()))
@@ -153,7 +149,7 @@ class Runtime:
         """Sees one question of this process through to its outcome."""
         try:
             await self._until_ready()
-            request, _ = await self._gateway.ask(question, by=_IN_PROCESS, durable=False)
+            request, _ = await self._gateway.ask(checked(question), by=_IN_PROCESS, durable=False)
             resolve(asked.stored, request)
             self._tell(request)
             resolve(asked.settled, await self._outcome(request, asked))
