@@ -144,8 +144,8 @@ class _Guards:
 
     def before(self, call: ToolCallHookContext) -> bool | None:
         """False keeps the call from running. Never raises: crewAI would let the call through."""
-        allow(call.tool)
         try:
+            allow(call.tool)
             came = _as_it_came(call)
             if any(rule.holds(call) for rule in self._rules):
                 _approve(call, came)
