@@ -208,7 +208,7 @@ class Gateway:
             place = Place(None, 0, open_until=page.head) if page.requests else Place(None, page.head)
             return Batch(place, cursor=page.head_event_id)
         found = await self._store.locate(last_event_id) if is_id(last_event_id) else None
-        if found is not None and execution_id in (None, found.execution_id):
+        if found is not None and (execution_id is None or found.execution_id in (None, execution_id)):
             return Batch(Place(execution_id, found.position), cursor=last_event_id)
         page = await self._store.list(Filter(status=_OPEN, execution_id=execution_id), limit=_RESET_REQUESTS)
         reason = Reset("unknown-cursor" if found is None else "foreign-cursor", *_open_at(page))
@@ -296,7 +296,7 @@ def _first_answer(request: Request, answer_id: str | None) -> Request:
     raise AlreadySettled(request)
 
 
-def _open_at(page: Page) -> tuple[str | None, tuple[Request, ...], bool]:
+def _open_at(page: Page) -> tuple[str, tuple[Request, ...], bool]:
     return page.head_event_id, page.requests, page.next is not None
 
 

@@ -75,7 +75,7 @@ class Reset:
     """
 
     reason: Literal["unknown-cursor", "foreign-cursor"]
-    event_id: str | None
+    event_id: str
     requests: tuple[Request, ...]
     more: bool
 
@@ -86,8 +86,7 @@ class Reset:
 
     @cached_property
     def sse(self) -> bytes:
-        cursor = b"id: " + self.event_id.encode() + b"\n" if self.event_id else b""
-        return cursor + b"data: " + self.data + b"\n\n"
+        return b"id: " + self.event_id.encode() + b"\ndata: " + self.data + b"\n\n"
 
 
 class AnswerMessage(Submission, frozen=True, kw_only=True):

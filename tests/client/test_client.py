@@ -629,10 +629,9 @@ async def test_a_connection_that_is_cut_in_and_after_every_event_makes_no_gap_an
 ) -> None:
     async with relayed(server.url) as relay:
         caller = reach(relay.url)
-        start = (await caller.do("page")).cursor if execution_id is None else None
         first = await caller.do("ask", question())
         relay.cuts = [0.5, 1.0] * 8
-        async with followed(caller, execution_id, after=start) as stream:
+        async with followed(caller, execution_id) as stream:
             told = await stream.take(1)
             await caller.do("answer", first.request_id, text="yes")
             await events_of(caller, 4)

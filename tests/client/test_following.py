@@ -145,11 +145,17 @@ def test_a_reset_comes_with_what_is_open_and_moves_the_cursor() -> None:
     assert following.cursor == IDS[2]
 
 
-def test_a_reset_to_an_empty_store_leaves_nothing_of_the_cursor_that_meant_nothing() -> None:
+def test_a_reset_leaves_nothing_of_the_cursor_that_meant_nothing() -> None:
     following = begun(after="made-up")
-    following.feed(wire.Reset("unknown-cursor", None, (), more=False).sse)
-    assert following.cursor is None
-    assert following.query == {}
+    following.feed(wire.Reset("unknown-cursor", "origin", (), more=False).sse)
+    assert following.cursor == "origin"
+    assert following.query == {"last_event_id": "origin"}
+
+
+def test_a_follower_of_all_that_begins_before_any_event_keeps_the_cursor_of_its_first_poll() -> None:
+    following = Following(None, None)
+    following.page(b'{"events":[],"cursor":"origin","more":false}')
+    assert (following.road, following.query) == ("sse", {"last_event_id": "origin"})
 
 
 @pytest.mark.parametrize("data", [b"data: hello\n\n", b"data: {}\n\n", b'data: {"type":"other"}\n\n', b"data\n\n"])

@@ -363,6 +363,22 @@ async def test_whoever_follows_from_a_lists_cursor_misses_nothing() -> None:
         assert [event.event_id for event in later] == [new.asked_event_id]
 
 
+@pytest.mark.promise("STREAM-2", "STREAM-5")
+@pytest.mark.parametrize("execution_id", ["run-1", None])
+async def test_a_cursor_of_a_stream_without_events_misses_nothing_that_was_asked_and_settled_since(
+    execution_id: str | None,
+) -> None:
+    async with (gateway := Gateway(MemoryStore())).running():
+        cursor = (await gateway.list(Filter(execution_id=execution_id))).head_event_id
+        first = await gateway.start(None, None)
+        settled = await answer(gateway, await ask(gateway, execution_id="run-1"))
+
+        later = await events_of(gateway, execution_id, cursor)
+
+        assert first.cursor == cursor
+        assert [event.event_id for event in later] == [settled.asked_event_id, settled.settled_event_id]
+
+
 @pytest.mark.promise("STREAM-3")
 @pytest.mark.parametrize("cursor", ["unknown", "", "no id", "\x00", "\ud800", "a" * 1_000])
 @pytest.mark.parametrize("execution_id", ["run-1", None])
@@ -394,7 +410,8 @@ async def test_a_cursor_of_another_execution_gets_a_reset_that_says_nothing_of_i
         assert batch.reset is not None
         assert (batch.reset.reason, batch.reset.requests) == ("foreign-cursor", (mine,))
         assert empty.reset is not None
-        assert (empty.reset.reason, empty.reset.requests, empty.reset.event_id) == ("foreign-cursor", (), None)
+        assert (empty.reset.reason, empty.reset.requests) == ("foreign-cursor", ())
+        assert await events_of(gateway, "run-3", empty.reset.event_id) == []
 
 
 @pytest.mark.promise("STREAM-3")

@@ -223,7 +223,18 @@ async def test_the_head_is_the_last_event_of_the_filters_stream(store: Store) ->
     assert first.head_event_id == one.asked_event_id
     assert (await store.read(None, after=first.head, limit=9))[0].event_id == two.asked_event_id
     assert await store.read(None, after=whole.head, limit=9) == []
-    assert (none.head_event_id, none.head) == (None, 0)
+    assert none.head == 0
+    assert (await store.locate(none.head_event_id)) == (None, 0)
+
+
+@pytest.mark.promise("STREAM-5")
+async def test_the_origin_is_one_cursor_before_everything_of_every_stream(store: Store) -> None:
+    before = await store.list(Filter(), limit=1)
+    await put(store, execution_id="run-1")
+    other = await store.list(Filter(execution_id="run-2"), limit=1)
+
+    assert before.head_event_id == other.head_event_id
+    assert (await store.locate(before.head_event_id)) == (None, 0)
 
 
 @pytest.mark.promise("STREAM-5")
@@ -449,6 +460,6 @@ async def test_a_position_is_never_given_out_again(store: Store) -> None:
 async def test_an_empty_store_has_nothing(store: Store) -> None:
     page = await store.list(Filter(), limit=9)
 
-    assert page == ((), None, None, 0)
+    assert (page.requests, page.next, page.head) == ((), None, 0)
     assert await log_of(store) == []
     assert await store.prune(LATER, limit=9) == 0

@@ -94,7 +94,7 @@ export class Follower {
       let wish = 0;
       this.#came = false;
       try {
-        yield* isStream ? this.#streamed() : this.#isBeginning ? this.#begun() : this.#polled();
+        yield* isStream ? this.#streamed() : this.#polled(this.#isBeginning ? 0 : this.#times.wait);
       } catch (/** @type {any} */ error) {
         if (this.#stopped) return;
         if (!this.#passes(error)) {
@@ -120,27 +120,7 @@ export class Follower {
    * was asked and settled in between. So a poll gives a cursor first.
    */
   get #isBeginning() {
-    return this.#executionId === undefined && this.cursor == null;
-  }
-
-  #begun() {
-    return this.cursor === undefined ? this.#polled(0) : this.#first();
-  }
-
-  /**
-   * The first event of a store that held none, so that there was no cursor in it.
-   *
-   * @returns {Messages}
-   */
-  async *#first() {
-    const { requests } = await this.#get("/requests", { limit: 1 });
-    if (!requests.length) {
-      const { events } = await this.#poll(undefined, this.#times.wait); // it only wakes: it may have missed the first
-      this.#came ||= events.length > 0;
-      return;
-    }
-    const { events } = await this.#poll(requests[0].execution_id, 0);
-    yield* this.#told(events.slice(0, 1));
+    return this.#executionId === undefined && !this.cursor;
   }
 
   /** @returns {Messages} */
@@ -177,8 +157,11 @@ export class Follower {
     }
   }
 
-  /** @returns {Messages} */
-  async *#polled(wait = this.#times.wait) {
+  /**
+   * @param {number} wait
+   * @returns {Messages}
+   */
+  async *#polled(wait) {
     const page = await this.#poll(this.#executionId, wait, this.cursor);
     if (page.reset) {
       yield* this.#told([await this.#reset(page.reset.reason)]);
@@ -186,7 +169,7 @@ export class Follower {
     }
     this.#came ||= page.more || !wait;
     yield* this.#told(page.events);
-    if (page.cursor || this.cursor === undefined) this.cursor = page.cursor;
+    if (page.cursor) this.cursor = page.cursor;
   }
 
   /**

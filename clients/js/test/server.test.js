@@ -298,8 +298,8 @@ test("a follower of all executions misses nothing, from the first event of a ser
 
   const early = at(one.url).follow();
   const first = take(early, 2);
-  await connected(one, "GET /poll/human-input?wait=25");
-  await whileDown(one, "one"); // asked and settled, unseen, before there was any cursor
+  await connected(one, "GET /events/human-input ");
+  await whileDown(one, "one"); // asked and settled, unseen, before the server had any event
   assert.deepEqual(types(await first), ["one", "one"]);
 
   const late = at(two.url).follow(); // nothing is open: it begins with nothing, but with a cursor

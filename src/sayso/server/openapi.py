@@ -25,7 +25,7 @@ class RequestList(Struct):
 
     requests: list[Request]
     next: str | None
-    cursor: str | None
+    cursor: str
 
 
 class PollReset(Struct):

@@ -26,12 +26,13 @@ class Page(NamedTuple):
     """Requests in the order they were asked, seen at one moment.
 
     `next` continues the list (None: there is no more). `head` is the last event of the filter's stream at that moment,
-    as event id and position (None and 0: there is none yet): a follower from there misses nothing the list lacks.
+    as event id and position (while there is none: the store's origin, and 0): a follower from there misses nothing the
+    list lacks.
     """
 
     requests: tuple[Request, ...]
     next: int | None
-    head_event_id: str | None
+    head_event_id: str
     head: int
 
 
@@ -50,9 +51,9 @@ class Settled(NamedTuple):
 
 
 class Located(NamedTuple):
-    """Where an event lies."""
+    """Where an event lies; `execution_id` None and position 0: before every event, the store's origin."""
 
-    execution_id: str
+    execution_id: str | None
     position: int
 
 
@@ -99,7 +100,10 @@ class Store(Protocol):
         """At most `limit` requests that fit, in asking order, after a former page's `next`."""
 
     async def locate(self, event_id: str) -> Located | None:
-        """Where this event lies; None when it is unknown or was pruned."""
+        """Where this event, or the store's origin, lies; None when it is unknown or was pruned.
+
+        The origin is a cursor of each store's own, from its making on: it lies before the first event of any stream.
+        """
 
     async def read(
         self, execution_id: str | None, *, after: int, limit: int, open_only: bool = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from bisect import bisect_right
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
@@ -25,6 +26,7 @@ class MemoryStore:
         self._requests: dict[str, Request] = {}
         self._positions: dict[str, int] = {}
         self._changes = Changes()
+        self._origin = str(uuid.uuid4())
 
     async def open(self) -> None:
         self._changes = Changes()
@@ -63,11 +65,13 @@ class MemoryStore:
         return Page(
             requests=tuple(request for _, request in page),
             next=page[-1][0] if next(fitting, None) else None,
-            head_event_id=stream[-1].event_id if stream else None,
+            head_event_id=stream[-1].event_id if stream else self._origin,
             head=stream[-1].position if stream else 0,
         )
 
     async def locate(self, event_id: str) -> Located | None:
+        if event_id == self._origin:
+            return Located(None, 0)
         event = self._events.get(event_id)
         return Located(event.execution_id, event.position) if event else None
 

@@ -8,6 +8,7 @@ import os
 import queue
 import sqlite3
 import threading
+import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager, suppress
@@ -33,6 +34,8 @@ _READERS: Final = 4
 """Reading threads; SQLite's readers never wait for the writer (WAL)."""
 _BUSY_MS: Final = 5_000
 """How long a connection waits for a lock that a backup or a shell holds."""
+
+_ORIGIN: Final = "origin"
 
 _Q: Final = queries("sqlite")
 
@@ -93,6 +96,8 @@ class SQLiteStore:
     async def locate(self, event_id: str) -> Located | None:
         def find(db: sqlite3.Connection) -> Located | None:
             row = db.execute(_Q["locate_event"], {"event_id": event_id}).fetchone()
+            if row is None and event_id == _origin(db):
+                return Located(None, 0)
             return Located(*row) if row else None
 
         return await self._read(find)
@@ -164,6 +169,7 @@ class SQLiteStore:
                 db = on_failure.enter_context(closing(_connect(self.path)))
                 _migrate(db, self.path)
                 db.execute(_Q["set_meta"], {"key": "owner", "value": f"process {os.getpid()}"})
+                db.execute(_Q["make_meta"], {"key": _ORIGIN, "value": str(uuid.uuid4())})
                 on_failure.pop_all()
                 return db
         except BaseException:
@@ -324,6 +330,11 @@ def _append(db: sqlite3.Connection, fact: Fact) -> int:
     return position
 
 
+def _origin(db: sqlite3.Connection) -> str:
+    (origin,) = db.execute(_Q["get_meta"], {"key": _ORIGIN}).fetchone()
+    return str(origin)
+
+
 def _get(db: sqlite3.Connection, request_id: str) -> Request | None:
     row = db.execute(_Q["get_request"], {"request_id": request_id}).fetchone()
     try:
@@ -363,14 +374,14 @@ def _list(db: sqlite3.Connection, filter: Filter, after: int, limit: int) -> Pag
     db.execute("BEGIN")  # one snapshot, so that the list and its head belong together
     try:
         rows = db.execute(statement, values).fetchall()
-        last = db.execute(_Q[head], {"execution_id": filter.execution_id}).fetchone()
+        last = db.execute(_Q[head], {"execution_id": filter.execution_id}).fetchone() or (_origin(db), 0)
     finally:
         db.execute("COMMIT")
     return Page(
         requests=tuple(_readable(rows[:limit])),
         next=rows[limit - 1][0] if len(rows) > limit else None,
-        head_event_id=last[0] if last else None,
-        head=last[1] if last else 0,
+        head_event_id=last[0],
+        head=last[1],
     )
 
 

@@ -72,5 +72,8 @@ DELETE FROM streams WHERE execution_id = :execution_id;
 -- name: get_meta
 SELECT value FROM meta WHERE key = :key;
 
+-- name: make_meta
+INSERT INTO meta (key, value) VALUES (:key, :value) ON CONFLICT (key) DO NOTHING;
+
 -- name: set_meta
 INSERT INTO meta (key, value) VALUES (:key, :value) ON CONFLICT (key) DO UPDATE SET value = excluded.value;
