@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from concurrent.futures import Future
-from typing import Final, NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import Any, Final, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from sayso.errors import SaysoError, ServerStopped, WouldBlock
 from sayso.model import Question, Request
@@ -20,7 +20,7 @@ class Asked(NamedTuple):
     """A question on its way. Sync code takes `wait_for(future)`, async code `await asyncio.wrap_future(future)`.
 
     `stored`: the request, once it is durable. `settled`: the request with its outcome; cancelling it gives the question
-    up (on a server elsewhere only one whose id the asker made: another may be waited for again). Both raise NotReady
+    up, unless whoever asks chose its `request_id`: then it can be asked again, and outlives them. Both raise NotReady
     (nothing was asked), ServerStopped, or what was wrong with it.
     """
 
@@ -35,12 +35,30 @@ class Asker(Protocol):
         """Asks. Returns at once, from any thread."""
 
 
+@runtime_checkable
+class Keeper(Protocol):
+    """An asker that also keeps what an agent needs to go on from a question after it died."""
+
+    def keep(self, execution_id: str, request_id: str, data: bytes) -> Future[None]:
+        """Done when it is kept, durably, until the execution is removed; what was kept first under an id stays.
+
+        Raises what `submit` would; Invalid, TooLarge.
+        """
+
+    def kept(self, request_id: str) -> Future[bytes | None]:
+        """What was kept under this id, or None."""
+
+
 def refused(error: SaysoError) -> Asked:
     """A question that went nowhere."""
-    asked = Asked(Future(), Future())
-    for future in asked:
-        future.set_exception(error)
-    return asked
+    return Asked(failed(error), failed(error))
+
+
+def failed(error: SaysoError) -> Future[Any]:
+    """A future with nothing but this error."""
+    future: Future[Any] = Future()
+    future.set_exception(error)
+    return future
 
 
 @runtime_checkable

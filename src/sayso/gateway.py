@@ -14,11 +14,12 @@ from sayso import limits
 from sayso.asking import as_request, default_answer
 from sayso.clock import Clock
 from sayso.deadlines import Deadlines
-from sayso.errors import AlreadySettled, Fault, Invalid, NotFound, RequestMismatch, StoreFailed
+from sayso.errors import AlreadySettled, Fault, Invalid, NotFound, RequestMismatch, StoreFailed, TooLarge
 from sayso.hub import Hub
 from sayso.kinds import resolve
 from sayso.model import (
     ASKER_GONE,
+    ID_RULE,
     SYSTEM,
     InputCompleted,
     InputRequired,
@@ -174,6 +175,29 @@ class Gateway:
         if request is None:
             raise NotFound("There is no such request; it may have been removed after it was settled.")
         return request
+
+    async def keep(self, execution_id: str, request_id: str, data: bytes) -> None:
+        """Keeps what an agent needs to go on from a request that it is about to make; what was kept first stays.
+
+        Durable on return. Raises Invalid, TooLarge.
+        """
+        faults = [
+            Fault(pointer, ID_RULE)
+            for pointer, id in (("/execution_id", execution_id), ("/request_id", request_id))
+            if not is_id(id)
+        ]
+        if faults:
+            raise Invalid(*faults)
+        if len(data) > limits.RESUME:
+            raise TooLarge(f"what is kept for a request is at most {limits.RESUME} bytes")
+        await self._store.keep(execution_id, request_id, data, self._clock.now())
+
+    async def kept(self, request_id: str) -> bytes:
+        """What was kept for this request. Raises NotFound."""
+        data = await self._store.kept(request_id) if is_id(request_id) else None
+        if data is None:
+            raise NotFound("Nothing is kept for such a request.")
+        return data
 
     async def list(self, filter: Filter, *, after: int = 0, limit: int = limits.LIST_PAGE) -> Page:
         """Requests in asking order, and the cursor from which a follower misses nothing that came later."""

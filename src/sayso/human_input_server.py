@@ -7,7 +7,9 @@ import logging
 import signal
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from concurrent.futures import Future
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from functools import partial
 from types import FrameType, TracebackType
 from typing import Self, TypeVar
 from weakref import WeakMethod
@@ -15,7 +17,7 @@ from weakref import WeakMethod
 from starlette.types import ASGIApp
 
 from sayso import settings
-from sayso.asker import Asked, refused
+from sayso.asker import Asked, failed, refused
 from sayso.at_exit import at_exit
 from sayso.compose import adapters_stand_by, default_store, install_adapters, store_at
 from sayso.errors import AlreadyStarted, Misconfigured, NotReady, ServerStopped, StoreFailed
@@ -30,6 +32,7 @@ from sayso.server.listen import bind, is_loopback
 from sayso.server.serve import serving
 
 _Running = TypeVar("_Running", Runtime, Mounted)
+_NOT_RUNNING = partial(NotReady, "the server has not been started, or has stopped")
 logger = logging.getLogger(__name__)
 
 
@@ -134,8 +137,18 @@ class HumanInputServer:
         """Asks through this server, which is an Asker; the futures raise NotReady while it does not run."""
         running = self._running
         if running is None:
-            return refused(NotReady("the server has not been started, or has stopped"))
+            return refused(_NOT_RUNNING())
         return running.submit(question)
+
+    def keep(self, execution_id: str, request_id: str, data: bytes) -> Future[None]:
+        """Keeps what an agent needs to go on from a question; this server is a Keeper, too."""
+        running = self._running
+        return failed(_NOT_RUNNING()) if running is None else running.keep(execution_id, request_id, data)
+
+    def kept(self, request_id: str) -> Future[bytes | None]:
+        """What was kept under this id, or None."""
+        running = self._running
+        return failed(_NOT_RUNNING()) if running is None else running.kept(request_id)
 
     @property
     def is_running(self) -> bool:

@@ -27,8 +27,8 @@ class Members(TypedDict, total=False):
     options: texts, or ids with labels: `["yes", "no"]`, `{"eu": "Frankfurt"}`. timeout: seconds. default: what counts
     when nobody answers in time: a text, or an answer's members (`{"decision": "approve"}`). kind: "approval" for a yes
     or no (`reply.approved`). execution_id: the stream it appears in; the run of a framework, if this is part of one.
-    request_id: yours: asking again under it is the same question, which a server elsewhere keeps through a crash; in a
-    run of a framework, give that run an id of its own, too.
+    request_id: yours: asking again under it is the same question, which stays open when this program ends; in a run of
+    a framework, give that run an id of its own, too.
     """
 
     options: Iterable[str | Option] | Mapping[str, str]

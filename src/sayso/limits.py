@@ -35,6 +35,8 @@ ROUND: Final = 1_000_000
 
 BODY: Final = 256 * KIB
 """An HTTP body, counted while it is read."""
+RESUME: Final = 4 * 1024 * KIB
+"""What an agent keeps to go on from a request: its draft and a long conversation with a model."""
 WEBSOCKET_MESSAGE: Final = 64 * KIB
 """A WebSocket message from a client; an edited draft longer than this goes over POST."""
 URL: Final = 8 * KIB

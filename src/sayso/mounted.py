@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
+from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
-from sayso.asker import Asked, refused
+from sayso.asker import Asked, failed, refused
 from sayso.errors import Misconfigured, NotReady, SaysoError, Unavailable
 from sayso.gateway import Gateway
 from sayso.model import Question
@@ -42,6 +43,18 @@ class Mounted:
             return self._opened().submit(question)
         except SaysoError as exc:
             return refused(exc)
+
+    def keep(self, execution_id: str, request_id: str, data: bytes) -> Future[None]:
+        try:
+            return self._opened().keep(execution_id, request_id, data)
+        except SaysoError as exc:
+            return failed(exc)
+
+    def kept(self, request_id: str) -> Future[bytes | None]:
+        try:
+            return self._opened().kept(request_id)
+        except SaysoError as exc:
+            return failed(exc)
 
     async def call(self, use: Callable[[Gateway], Coroutine[Any, Any, T]]) -> T:
         """What `use` makes of the gateway. Raises Unavailable when the server was stopped or cannot open its store."""

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 from sayso import limits
 from sayso.asker import Asked, refused
 from sayso.crossing import Crossing, refuse, resolve
-from sayso.errors import Misconfigured, NotReady, SaysoError, ServerStopped, StoreFailed
+from sayso.errors import Misconfigured, NotFound, NotReady, SaysoError, ServerStopped, StoreFailed
 from sayso.gateway import Gateway
 from sayso.model import Question, Request
 from sayso.wire import checked
@@ -43,6 +43,7 @@ class Runtime:
         self._process = os.getpid()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="sayso", daemon=True)
+        self._starting = threading.Lock()
         self._crossing = Crossing(self._loop)
         self._service: Future[Service | None] = Future()
         self._ready: Future[None] = Future()
@@ -61,8 +62,10 @@ class Runtime:
         return self.ended.done() or (self._ready.done() and self._ready.exception() is not None)
 
     def start(self) -> None:
-        """Starts the thread; nothing is opened yet."""
-        self._thread.start()
+        """Starts the thread; nothing is opened yet. Does nothing where it was stopped already."""
+        with self._starting:
+            if not self._loop.is_closed():
+                self._thread.start()
 
     def begin_open(self, service: Service) -> None:
         """Has the store opened and `service` started; returns at once."""
@@ -85,9 +88,14 @@ class Runtime:
     def stop(self) -> None:
         """Ends in order: streams, waiting questions, the service, the store. Blocks until it is done. Idempotent."""
         self.request_stop()
-        if self._thread.ident is None:
-            self._loop.close()  # it never started
+        with self._starting:
+            never_started = self._thread.ident is None
+            if never_started:
+                self._loop.close()
+        if never_started:
             self._crossing.close()
+            refuse(self._ready, ServerStopped("the server was stopped before it was ready"))
+            resolve(self.ended, None)
         elif threading.current_thread() is not self._thread:
             self._thread.join()
 
@@ -98,6 +106,27 @@ class Runtime:
         attended = self._crossing.send(lambda: self._attend(question, asked))
         attended.add_done_callback(lambda attended: _fail(asked, attended.exception() or ServerStopped()))
         return asked
+
+    def keep(self, execution_id: str, request_id: str, data: bytes) -> Future[None]:
+        return self._send(lambda: self._gateway.keep(execution_id, request_id, data))
+
+    def kept(self, request_id: str) -> Future[bytes | None]:
+        async def look() -> bytes | None:
+            try:
+                return await self._gateway.kept(request_id)
+            except NotFound:
+                return None
+
+        return self._send(look)
+
+    def _send(self, use: Callable[[], Coroutine[Any, Any, T]]) -> Future[T]:
+        """What `use` gives on the runtime's loop, once it is ready. Raises NotReady."""
+
+        async def when_ready() -> T:
+            await self._until_ready()
+            return await use()
+
+        return self._crossing.send(when_ready)
 
     async def call(self, use: Callable[[Gateway], Coroutine[Any, Any, T]]) -> T:
         """What `use` makes of the gateway, on any loop. Raises what kept the store from opening, or NotReady."""
@@ -149,9 +178,11 @@ class Runtime:
         """Sees one question of this process through to its outcome."""
         try:
             await self._until_ready()
-            request, _ = await self._gateway.ask(checked(question), by=_IN_PROCESS, durable=False)
+            is_named = question.request_id is not None  # so it can be found again
+            request, _ = await self._gateway.ask(checked(question), by=_IN_PROCESS, durable=is_named)
             resolve(asked.stored, request)
-            self._tell(request)
+            if request.is_open:
+                self._tell(request)
             resolve(asked.settled, await self._outcome(request, asked))
         except SaysoError as exc:
             _fail(asked, exc)
@@ -175,13 +206,16 @@ class Runtime:
             raise NotReady(f"the server did not come up: {exc!r}") from exc
 
     async def _outcome(self, request: Request, asked: Asked) -> Request:
-        """The settled request. A question whose asker no longer waits, or whose server ends, is given up."""
+        """The settled request. A question whose asker no longer waits, or whose server ends, is given up, unless it
+        outlives both."""
         waiting = asyncio.ensure_future(self._gateway.settled(request.request_id, wait=None))
         asked.settled.add_done_callback(lambda settled: self._cancel(waiting) if settled.cancelled() else None)
         await asyncio.wait([waiting])
         outcome = None if waiting.cancelled() else waiting.result()
         if outcome is not None and not outcome.is_open:
             return outcome
+        if request.durable:
+            raise ServerStopped("the server was stopped; the question stays open and can be asked again under its id")
         try:
             given_up = await self._gateway.abandon(request.request_id)
         except SaysoError:

@@ -588,3 +588,41 @@ print("leaving")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False)
     assert "leaving" in done.stdout, done.stderr
     assert done.returncode == 0
+
+
+# what an agent keeps
+
+
+async def test_what_an_asker_keeps_is_found_by_another(server: HumanInputServer, reach: Connect) -> None:
+    async with asyncio.timeout(LONGEST):
+        await asyncio.wrap_future(reach(server.url, KEY).keep("run-1", "draft-1", b"draft"))
+        other = reach(server.url, KEY)
+        assert await asyncio.wrap_future(other.kept("draft-1")) == b"draft"
+        assert await asyncio.wrap_future(other.kept("draft-2")) is None
+
+
+async def test_keeping_waits_for_a_server_that_is_away(serve: Serve, reach: Connect) -> None:
+    port = free_port()
+    asker = reach(f"http://127.0.0.1:{port}", KEY)
+    kept = asker.keep("run-1", "draft-1", b"draft")
+    await asyncio.to_thread(serve, port=port)
+    async with asyncio.timeout(LONGEST):
+        await asyncio.wrap_future(kept)
+        assert await asyncio.wrap_future(asker.kept("draft-1")) == b"draft"
+
+
+async def test_keeping_too_much_or_by_a_wrong_key_is_an_error_of_its_own(
+    server: HumanInputServer, reach: Connect
+) -> None:
+    async with asyncio.timeout(LONGEST):
+        with pytest.raises(TooLarge):
+            await asyncio.wrap_future(reach(server.url, KEY).keep("run-1", "draft-1", b"x" * 5_000_000))
+        with pytest.raises(Unauthorised):
+            await asyncio.wrap_future(reach(server.url, "wrong").kept("draft-1"))
+
+
+async def test_what_waits_to_be_kept_is_told_when_the_asker_is_closed(reach: Connect) -> None:
+    asker = reach(f"http://127.0.0.1:{free_port()}", KEY)
+    kept = asker.keep("run-1", "draft-1", b"draft")
+    await asyncio.to_thread(asker.close)
+    assert isinstance(kept.exception(LONGEST), Unavailable)

@@ -413,6 +413,43 @@ def test_giving_up_the_outcome_cancels_the_request(serve: Callable[..., HumanInp
     assert (look["status"], look["reason"], look["settled_by"]) == ("cancelled", "asker-gone", "system:asker")
 
 
+@pytest.mark.promise("SETTLE-4")
+def test_giving_up_a_question_whose_id_the_asker_chose_leaves_it_open(serve: Callable[..., HumanInputServer]) -> None:
+    server = serve()
+    asked = _submit(server, request_id="order-42")
+    asked.stored.result(10)
+    asked.settled.cancel()
+    other = _submit(server)
+    other.stored.result(10)
+    other.settled.cancel()  # takes the same way, and later
+    look = httpx.get(f"{server.url}/requests/{other.stored.result().request_id}?wait=10", headers=_RIGHT, timeout=20)
+    assert look.json()["reason"] == "asker-gone"
+    assert httpx.get(f"{server.url}/requests/order-42", headers=_RIGHT).json()["status"] == "pending"
+
+    again = _submit(server, request_id="order-42")
+    httpx.post(f"{server.url}/requests/order-42/answer", json={"human_feedback": "yes"}, headers=_RIGHT)
+    assert again.settled.result(10).human_feedback == "yes"
+
+
+@pytest.mark.promise("SETTLE-4")
+def test_a_question_whose_id_the_asker_chose_stays_open_when_the_server_stops(
+    serve: Callable[..., HumanInputServer], tmp_path: Path
+) -> None:
+    store = f"sqlite:///{tmp_path / 'kept.db'}"
+    server = serve(store=store)
+    asked = _submit(server, request_id="order-42")
+    asked.stored.result(10)
+    server.stop()
+    with pytest.raises(ServerStopped, match="stays open"):
+        asked.settled.result(10)
+
+    server = serve(store=store)
+    again = _submit(server, request_id="order-42")
+    assert again.stored.result(10) == asked.stored.result()
+    httpx.post(f"{server.url}/requests/order-42/answer", json={"human_feedback": "yes"}, headers=_RIGHT)
+    assert again.settled.result(10).human_feedback == "yes"
+
+
 async def test_a_cancelled_task_that_awaits_the_outcome_cancels_the_request(
     serve: Callable[..., HumanInputServer],
 ) -> None:
@@ -432,7 +469,7 @@ async def test_a_cancelled_task_that_awaits_the_outcome_cancels_the_request(
 
 def test_giving_up_a_question_on_its_way_in_leaves_nothing_open(serve: Callable[..., HumanInputServer]) -> None:
     server = serve()
-    given_up = [_submit(server, request_id=f"order-{number}") for number in range(20)]
+    given_up = [_submit(server) for _ in range(20)]
     for asked in given_up:
         asked.settled.cancel()
     for asked in given_up:
@@ -516,6 +553,19 @@ def test_stopping_a_server_that_is_just_starting_ends_it(monkeypatch: pytest.Mon
     thread.join(10)
     assert not thread.is_alive()
     assert asked.settled.exception(10) is not None
+
+
+def test_a_server_that_is_stopped_just_before_its_thread_starts_ends_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = _made()
+    start = Runtime.start
+
+    def late(runtime: Runtime) -> None:
+        server.stop()
+        start(runtime)
+
+    monkeypatch.setattr(Runtime, "start", late)
+    server.start()
+    asyncio.run(server.start_async())
 
 
 def test_asking_a_stopped_server_is_refused_at_once(serve: Callable[..., HumanInputServer]) -> None:

@@ -37,8 +37,9 @@ from sayso.model import Question
 
 server = HumanInputServer(port=0, api_key=sys.argv[1], store=sys.argv[2], adapters=False, quiet=True)
 server.__enter__()
-asked = server._running.submit(Question(execution_id="run-1", request_id="in-process", prompt="Ship it?"))
-asked.stored.result()
+asked = server._running.submit(Question(execution_id="run-1", title="in-process", prompt="Ship it?"))
+named = Question(execution_id="run-1", request_id="named", title="named", prompt="Ship it?")
+asked.stored.result(), server._running.submit(named).stored.result()
 print("listens on", server.url)
 """
 _WAIT_IN_A_POOL = (
@@ -195,7 +196,7 @@ async def _requests(serve: Callable[..., HumanInputServer], store: str) -> dict[
         listed = (await api.get(f"{server.url}/requests")).json()["requests"]
         told = (await api.get(f"{server.url}/poll/human-input/run-1")).json()["events"]
     assert [event["seq"] for event in told] == list(range(1, len(told) + 1))
-    return {request["request_id"]: request for request in listed}
+    return {request["title"]: request for request in listed}
 
 
 @pytest.mark.promise("SETTLE-4", "ASK-1", "ANSWER-1")
@@ -207,7 +208,7 @@ async def test_what_a_killed_process_left_waiting_is_cancelled_and_what_came_ove
         url = _url(await running.line("listens on"))
         async with httpx.AsyncClient(base_url=url, headers=_RIGHT) as api:
             for id in ("open", "answered"):
-                question = {"request_id": id, "execution_id": "run-1", "prompt": "Ship it?"}
+                question = {"request_id": id, "title": id, "execution_id": "run-1", "prompt": "Ship it?"}
                 response = await api.post("/requests", json=question)
                 assert response.status_code == 201, (response.text, response.headers, url)
             answer = await api.post("/requests/answered/answer", json={"human_feedback": "yes"})
@@ -217,6 +218,7 @@ async def test_what_a_killed_process_left_waiting_is_cancelled_and_what_came_ove
     left = await _requests(serve, store)
     assert {id: (one["status"], one["reason"]) for id, one in left.items()} == {
         "in-process": ("cancelled", "asker-gone"),
+        "named": ("pending", ""),
         "open": ("pending", ""),
         "answered": ("answered", ""),
     }
@@ -235,6 +237,7 @@ async def test_a_program_ends_although_a_thread_of_a_pool_waits_for_an_answer(
         assert "Traceback" not in running.output
     left = await _requests(serve, store)
     assert (left["in-process"]["status"], left["in-process"]["reason"]) == ("cancelled", "asker-gone")
+    assert left["named"]["status"] == "pending"
 
 
 async def test_a_program_ends_although_its_server_was_never_stopped(tmp_path: Path) -> None:

@@ -105,10 +105,12 @@ def test_what_the_server_sends_has_the_schema_of_the_document(
             if described["operationId"] == operation
         )
         response = client.request(method, path, **sent)
-        promised = described["responses"][str(response.status_code)]["content"]
-        media = response.headers["content-type"].partition(";")[0]
-        schema = promised[media]["schema"] | {"components": document["components"]}
-        jsonschema_rs.Draft202012Validator(schema, validate_formats=True).validate(response.json())
+        promised = described["responses"][str(response.status_code)].get("content", {})
+        media = response.headers.get("content-type", "").partition(";")[0]
+        assert media in promised or not (media or promised)
+        if media.endswith("json"):
+            schema = promised[media]["schema"] | {"components": document["components"]}
+            jsonschema_rs.Draft202012Validator(schema, validate_formats=True).validate(response.json())
         body = described.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema")
         if body and response.status_code < 300 and "json" in sent:
             sendable = jsonschema_rs.Draft202012Validator(body | {"components": document["components"]})
@@ -131,6 +133,11 @@ def test_what_the_server_sends_has_the_schema_of_the_document(
         send(operation, f"/requests/unknown/{operation}", json={"comment": ""} if operation == "answer" else {})
         send(operation, f"/requests/{id}/{operation}", content=b"[")
         send(operation, f"/requests/{id}/{operation}", content=b"x" * 300_000)
+    for data in (b"draft", b"x" * 5_000_000):
+        send("keep", f"/requests/{id}/resume?execution_id=run-1", content=data)
+    send("keep", f"/requests/{id}/resume", content=b"draft")
+    send("kept", f"/requests/{id}/resume")
+    send("kept", "/requests/unknown/resume")
     send("look", f"/requests/{id}")
     send("look", "/requests/unknown")
     send("look", "/requests/unknown?wait=x")
@@ -152,7 +159,7 @@ def test_what_the_server_sends_has_the_schema_of_the_document(
     assert {operation for operation, _ in seen} == {
         operation["operationId"] for item in document["paths"].values() for operation in item.values()
     } - {"streamAll"}
-    assert {status for _, status in seen} == {200, 201, 401, 403, 404, 409, 413, 422}
+    assert {status for _, status in seen} == {200, 201, 204, 401, 403, 404, 409, 413, 422}
 
 
 def test_the_schema_check_sees_a_response_that_is_none(document: Document, ask: Ask) -> None:

@@ -445,6 +445,30 @@ async def test_prune_removes_at_most_its_limit(store: Store) -> None:
     assert await store.prune(LATER, limit=9) == 0
 
 
+@pytest.mark.promise("KEEP-1")
+async def test_what_was_kept_first_stays(store: Store) -> None:
+    await store.keep("run-1", "draft-1", b"one", NOW)
+    await store.keep("run-1", "draft-1", b"two", NOW)
+    await store.keep("run-1", "draft-2", b"\x00\xff", NOW)
+
+    assert [await store.kept(id) for id in ("draft-1", "draft-2", "draft-3")] == [b"one", b"\x00\xff", None]
+    assert (await store.list(Filter(), limit=9)).requests == ()
+
+
+async def test_prune_removes_what_was_kept_with_its_execution_and_no_execution_that_kept_something_lately(
+    store: Store,
+) -> None:
+    await settle(store, await put(store, execution_id="old"))
+    await settle(store, await put(store, execution_id="busy"))
+    for execution_id, now in (("old", NOW), ("unasked", NOW), ("busy", LATER)):
+        await store.keep(execution_id, execution_id, b"draft", now)
+
+    assert await store.prune(LATER, limit=9) == 2
+    assert [await store.kept(id) for id in ("old", "unasked", "busy")] == [None, None, b"draft"]
+    assert len(await log_of(store, "busy")) == 2
+    assert [event.seq for event in await log_of(store, (await put(store, execution_id="unasked")).execution_id)] == [1]
+
+
 @pytest.mark.promise("EVENT-2")
 async def test_a_position_is_never_given_out_again(store: Store) -> None:
     last = await settle(store, await put(store))

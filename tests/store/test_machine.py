@@ -22,6 +22,7 @@ from sayso.wire import Event
 from tests.builders import NOW, answered, asked, completed, request
 
 EXECUTIONS = st.sampled_from(["run-1", "run-2", "run-3"])
+IDS = st.sampled_from(["draft-1", "draft-2", "draft-3"])
 STREAMS = st.none() | EXECUTIONS
 MOMENTS = st.integers(0, 5).map(lambda days: NOW + timedelta(days=days))
 POSITIONS = st.just(0) | st.integers(0, 40)
@@ -110,6 +111,14 @@ class Twins(RuleBasedStateMachine):
     @rule(one=requests)
     def locate(self, one: Request) -> None:
         self._both(lambda store: store.locate(one.asked_event_id))
+
+    @rule(execution=EXECUTIONS, id=IDS, now=MOMENTS, text=TEXTS)
+    def keep(self, execution: str, id: str, now: datetime, text: str) -> None:
+        self._both(lambda store: store.keep(execution, id, text.encode(), now))
+
+    @rule(id=IDS)
+    def kept(self, id: str) -> None:
+        self._both(lambda store: store.kept(id))
 
     @rule(before=MOMENTS)
     def prune(self, before: datetime) -> None:

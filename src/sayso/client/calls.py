@@ -111,6 +111,17 @@ def cancel(request_id: str, reason: str) -> Call[Request]:
     return Call("POST", f"{_path(request_id)}/cancel", decode_request, body=encode({"reason": reason}))
 
 
+def keep(execution_id: str, request_id: str, data: bytes) -> Call[None]:
+    """Keeps what an agent needs to go on from a request."""
+    query = (("execution_id", execution_id),)
+    return Call("PUT", f"{_path(request_id)}/resume", lambda body: None, query=query, body=data)
+
+
+def kept(request_id: str) -> Call[bytes]:
+    """What was kept for this request. The server says NotFound where nothing was."""
+    return Call("GET", f"{_path(request_id)}/resume", bytes)
+
+
 _page: Final = msgspec.json.Decoder(RequestPage)
 
 

@@ -7,10 +7,11 @@ import logging
 import os
 import threading
 import uuid
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from datetime import UTC, datetime
 from time import monotonic
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 from weakref import WeakMethod
 
 import httpx
@@ -20,10 +21,11 @@ from sayso.at_exit import at_exit
 from sayso.client import calls
 from sayso.client.transport import Address, drive, request_of
 from sayso.crossing import Crossing, refuse, resolve
-from sayso.errors import Invalid, NotReady, SaysoError, Unavailable
+from sayso.errors import Invalid, NotFound, SaysoError, Unavailable
 from sayso.model import ASKER_GONE, Question, Request
 from sayso.wire import checked
 
+T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 _GRACE: Final = 5.0
@@ -82,6 +84,28 @@ class RemoteAsker:
         asked.settled.add_done_callback(give_up)
         return asked
 
+    def keep(self, execution_id: str, request_id: str, data: bytes) -> Future[None]:
+        """Keeps what an agent needs to go on from a question, however long it takes to reach the server."""
+        return self._send(lambda client: self._insist(client, calls.keep(execution_id, request_id, data)))
+
+    def kept(self, request_id: str) -> Future[bytes | None]:
+        """What was kept under this id, or None."""
+
+        async def look(client: httpx.AsyncClient) -> bytes | None:
+            try:
+                return await self._insist(client, calls.kept(request_id))
+            except NotFound:
+                return None
+
+        return self._send(look)
+
+    def _send(self, use: Callable[[httpx.AsyncClient], Coroutine[Any, Any, T]]) -> Future[T]:
+        crossing, client = self._opened()
+        return crossing.send(lambda: use(client))
+
+    async def _insist(self, client: httpx.AsyncClient, call: calls.Call[T]) -> T:
+        return await drive(calls.persist(call, patience=None, clock=monotonic), client, self._warn)
+
     def _opened(self) -> tuple[Crossing, httpx.AsyncClient]:
         """The way into this process's thread; a forked process makes its own."""
         with self._lock:
@@ -90,7 +114,7 @@ class RemoteAsker:
                 thread = threading.Thread(target=loop.run_forever, name="sayso-client", daemon=True)
                 thread.start()
                 client = httpx.AsyncClient(**self._options)
-                self._line = _Line(os.getpid(), thread, loop, Crossing(loop), client)
+                self._line = _Line(os.getpid(), thread, loop, Crossing(loop, _given_up), client)
                 at_exit(WeakMethod(self.close))
             return self._line.crossing, self._line.client
 
@@ -118,7 +142,7 @@ class RemoteAsker:
 
     async def _attend(self, client: httpx.AsyncClient, question: Question, asked: Asked) -> None:
         """Sees one question through to its outcome."""
-        request = await drive(calls.persist(calls.ask(question), patience=None, clock=monotonic), client, self._warn)
+        request = await self._insist(client, calls.ask(question))
         resolve(asked.stored, request)
         resolve(asked.settled, await drive(calls.settled(request, clock=monotonic), client, self._warn))
 
@@ -132,6 +156,11 @@ class RemoteAsker:
     def _warn(self, why: str) -> None:
         if why:
             logger.warning("%s cannot be asked at present; trying again: %s", self._url, why)
+
+
+def _given_up() -> SaysoError:
+    """What becomes of a call when the asker is closed; not NotReady, which would mean that nothing was asked."""
+    return Unavailable("waiting for the answer was given up")
 
 
 def _time_left(question: Question) -> float | None:
@@ -148,8 +177,8 @@ async def _end(line: _Line) -> None:
 
 def _fail(asked: Asked, attended: Future[None]) -> None:
     error = None if attended.cancelled() else attended.exception()
-    if error is None or isinstance(error, NotReady):  # which would mean that nothing was asked
-        error = Unavailable("waiting for the answer was given up")
+    if error is None:
+        error = _given_up()
     elif not isinstance(error, SaysoError):
         error = Unavailable(f"the question was lost on the way: {error!r}")
     refuse(asked.stored, error)

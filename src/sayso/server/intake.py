@@ -15,16 +15,16 @@ from sayso.model import ID_RULE, is_id
 _PREFER_WAIT = re.compile(r"(?:^|[,;\s])wait=(\d+(?:\.\d+)?)")
 
 
-async def body(request: Request) -> bytes:
-    """The body. Raises TooLarge as soon as it is, whatever the headers said."""
+async def body(request: Request, most: int = limits.BODY) -> bytes:
+    """The body. Raises TooLarge as soon as it is more than `most` bytes, whatever the headers said."""
     announced = request.headers.get("content-length", "0")
-    if announced.isdigit() and int(announced) > limits.BODY:
-        raise TooLarge(f"a body is at most {limits.BODY} bytes")
+    if announced.isdigit() and int(announced) > most:
+        raise TooLarge(f"a body is at most {most} bytes here")
     parts, size = [], 0
     async for part in request.stream():
         size += len(part)
-        if size > limits.BODY:
-            raise TooLarge(f"a body is at most {limits.BODY} bytes")
+        if size > most:
+            raise TooLarge(f"a body is at most {most} bytes here")
         parts.append(part)
     return b"".join(parts)
 

@@ -104,6 +104,7 @@ def document() -> dict[str, Any]:
 def _paths() -> dict[str, Any]:
     execution = _parameter("execution_id", "path", _ID)
     request = _parameter("request_id", "path", {"type": "string"})
+    run = _parameter("execution_id", "query", _ID, "The run it is removed with.") | {"required": True}
     cursor = _parameter("last_event_id", "query", {"type": "string"}, "Events after this one.")
     cursor_header = _parameter("Last-Event-ID", "header", {"type": "string"}, "As last_event_id; wins over it.")
     wait = _parameter(
@@ -163,6 +164,11 @@ def _paths() -> dict[str, Any]:
         "/requests/{request_id}/cancel": {
             "post": _operation("cancel", [request], settled, "Cancellation", "404", "409", "413")
         },
+        "/requests/{request_id}/resume": {
+            "get": _operation("kept", [request], _KEPT, None, "404"),
+            "put": _operation("keep", [request, run], {"204": {"description": "Kept, now or before."}}, None, "413")
+            | {"requestBody": {"required": True, "content": _BYTES}},
+        },
         "/events/human-input": {"get": _operation("streamAll", [cursor, cursor_header], stream, None) | token},
         "/events/human-input/{execution_id}": {
             "get": _operation("stream", [execution, cursor, cursor_header], stream, None) | token
@@ -187,6 +193,8 @@ def _operation(
     return found
 
 
+_BYTES: Final = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+_KEPT: Final = {"200": {"description": "What the agent kept.", "content": _BYTES}}
 _REFUSALS: Final = {
     "401": "No valid key.",
     "403": "Not from this origin, or not by this key.",

@@ -115,8 +115,16 @@ class Store(Protocol):
         of requests that are still pending.
         """
 
+    async def keep(self, execution_id: str, request_id: str, data: bytes, now: datetime) -> None:
+        """Keeps what an agent needs to go on from a request, which need not be there yet, durably, until its execution
+        is pruned. What was kept first under an id stays."""
+
+    async def kept(self, request_id: str) -> bytes | None:
+        """What was kept under this id, or None."""
+
     def changes(self) -> AsyncIterator[frozenset[str] | None]:
         """The executions that got events since the last item (None: any of them). A hint; the log is the truth."""
 
     async def prune(self, before: datetime, *, limit: int) -> int:
-        """Removes at most `limit` executions, whole, whose every request was settled before `before`; says how many."""
+        """Removes at most `limit` executions, whole, whose every request was settled, and everything kept, before
+        `before`; says how many."""

@@ -7,12 +7,19 @@ from bisect import bisect_right
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from itertools import islice
+from typing import NamedTuple
 
 from sayso.errors import NotFound
 from sayso.model import Fact, InputCompleted, InputRequired, Request
 from sayso.store import Filter, Located, Page, Put, Settled, within_batch
 from sayso.store.changes import Changes
 from sayso.wire import Event
+
+
+class _Kept(NamedTuple):
+    execution_id: str
+    at: datetime
+    data: bytes
 
 
 class MemoryStore:
@@ -25,6 +32,7 @@ class MemoryStore:
         self._last_position = 0
         self._requests: dict[str, Request] = {}
         self._positions: dict[str, int] = {}
+        self._resumes: dict[str, _Kept] = {}
         self._changes = Changes()
         self._origin = str(uuid.uuid4())
 
@@ -83,6 +91,14 @@ class MemoryStore:
         found = (event for event in later if not open_only or self._asks_what_is_open(event))
         return list(within_batch(islice(found, limit)))
 
+    async def keep(self, execution_id: str, request_id: str, data: bytes, now: datetime) -> None:
+        self._streams.setdefault(execution_id, [])
+        self._resumes.setdefault(request_id, _Kept(execution_id, now, data))
+
+    async def kept(self, request_id: str) -> bytes | None:
+        found = self._resumes.get(request_id)
+        return found.data if found else None
+
     def changes(self) -> AsyncIterator[frozenset[str] | None]:
         return self._changes.follow()
 
@@ -92,6 +108,7 @@ class MemoryStore:
             for request in self._requests.values()
             if request.settled_at is None or request.settled_at >= before
         }
+        kept |= {one.execution_id for one in self._resumes.values() if one.at >= before}
         gone = set(islice((execution for execution in self._streams if execution not in kept), limit))
         for event in self._log:
             if event.execution_id in gone:
@@ -101,6 +118,7 @@ class MemoryStore:
         self._log = [event for event in self._log if event.execution_id not in gone]
         for execution in gone:
             del self._streams[execution]
+        self._resumes = {id: one for id, one in self._resumes.items() if one.execution_id not in gone}
         return len(gone)
 
     def _stream(self, execution_id: str | None) -> Sequence[Event]:

@@ -109,6 +109,22 @@ class SQLiteStore:
         asked = {"execution_id": execution_id, "after": after, "limit": limit}
         return await self._read(lambda db: list(within_batch(Event(*row) for row in db.execute(_Q[name], asked))))
 
+    async def keep(self, execution_id: str, request_id: str, data: bytes, now: datetime) -> None:
+        def write(db: sqlite3.Connection) -> _Written[None]:
+            row = {"execution_id": execution_id, "request_id": request_id, "kept_at": _time(now), "data": data}
+            db.execute(_Q["make_stream"], row)
+            db.execute(_Q["keep_resume"], row)
+            return None, None
+
+        await self._write(write)
+
+    async def kept(self, request_id: str) -> bytes | None:
+        def find(db: sqlite3.Connection) -> bytes | None:
+            row = db.execute(_Q["get_resume"], {"request_id": request_id}).fetchone()
+            return row[0] if row else None
+
+        return await self._read(find)
+
     def changes(self) -> AsyncIterator[frozenset[str] | None]:
         return self._changes.follow()
 
@@ -116,7 +132,7 @@ class SQLiteStore:
         def write(db: sqlite3.Connection) -> _Written[int]:
             gone = db.execute(_Q["prunable"], {"before": _time(before), "limit": limit}).fetchall()
             for (execution_id,) in gone:
-                for name in ("prune_events", "prune_requests", "prune_stream"):
+                for name in ("prune_events", "prune_requests", "prune_resumes", "prune_stream"):
                     db.execute(_Q[name], {"execution_id": execution_id})
             return len(gone), None
 

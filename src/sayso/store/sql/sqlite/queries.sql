@@ -6,6 +6,10 @@ INSERT INTO streams (execution_id, last_seq) VALUES (:execution_id, 1)
 ON CONFLICT (execution_id) DO UPDATE SET last_seq = last_seq + 1
 RETURNING last_seq;
 
+-- name: make_stream
+-- An execution that only kept something yet is known by its stream, too, so that it can be pruned.
+INSERT INTO streams (execution_id, last_seq) VALUES (:execution_id, 0) ON CONFLICT (execution_id) DO NOTHING;
+
 -- name: append_event
 INSERT INTO events (execution_id, seq, event_id, type, request_id, data)
 VALUES (:execution_id, :seq, :event_id, :type, :request_id, :data);
@@ -52,12 +56,13 @@ SELECT event_id, position FROM events ORDER BY position DESC LIMIT 1;
 SELECT event_id, position FROM events WHERE execution_id = :execution_id ORDER BY position DESC LIMIT 1;
 
 -- name: prunable
--- Executions that have no request left that is pending or was settled lately.
+-- Executions that have no request left that is pending or was settled lately, and that kept nothing lately.
 SELECT s.execution_id FROM streams AS s
 WHERE NOT EXISTS (
     SELECT 1 FROM requests AS r
     WHERE r.execution_id = s.execution_id AND (r.settled_at IS NULL OR r.settled_at >= :before)
 )
+AND NOT EXISTS (SELECT 1 FROM resumes AS k WHERE k.execution_id = s.execution_id AND k.kept_at >= :before)
 LIMIT :limit;
 
 -- name: prune_events
@@ -68,6 +73,17 @@ DELETE FROM requests WHERE execution_id = :execution_id;
 
 -- name: prune_stream
 DELETE FROM streams WHERE execution_id = :execution_id;
+
+-- name: prune_resumes
+DELETE FROM resumes WHERE execution_id = :execution_id;
+
+-- name: keep_resume
+-- What was kept first stays: it belongs to the question that was asked with it.
+INSERT INTO resumes (request_id, execution_id, kept_at, data) VALUES (:request_id, :execution_id, :kept_at, :data)
+ON CONFLICT (request_id) DO NOTHING;
+
+-- name: get_resume
+SELECT data FROM resumes WHERE request_id = :request_id;
 
 -- name: get_meta
 SELECT value FROM meta WHERE key = :key;
