@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from concurrent.futures import Future
 from typing import Any, Final, NamedTuple, Protocol, TypeVar, runtime_checkable
 
-from sayso.errors import SaysoError, ServerStopped, WouldBlock
+from sayso.errors import SaysoError, ServerStopped, Unavailable, WouldBlock
 from sayso.model import Question, Request
 
 T = TypeVar("T")
@@ -99,17 +100,22 @@ def in_loop() -> bool:
     return True
 
 
-def wait_for(future: Future[T]) -> T:
-    """The future's result, waited for in a thread without a loop.
+def wait_for(future: Future[T], *, most: float | None = None) -> T:
+    """The future's result. Blocks: where a loop runs, give the `most` seconds that it may stand still.
 
     Raises ServerStopped when the main thread has ended: a thread that waits on would keep the process from exiting.
+    Raises Unavailable after `most` seconds.
     """
+    until = None if most is None else time.monotonic() + most
     while True:
         try:
             return future.result(timeout=_LOOK)
         except TimeoutError:
             if future.done():  # just now; or a TimeoutError is its result
                 return future.result()
+            if until is not None and time.monotonic() > until:
+                future.cancel()
+                raise Unavailable(f"the server said nothing within {most:.0f} s") from None
             if not threading.main_thread().is_alive():
                 future.cancel()
                 raise ServerStopped("the program ended while the question was waiting") from None

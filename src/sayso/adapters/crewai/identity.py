@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, TypedDict, cast
 
 from crewai.execution import clear_execution_uuid, get_execution_uuid, set_execution_uuid
 
+from sayso.adapters.crewai.durable import running
 from sayso.errors import Fault, Invalid
 from sayso.fit import line
 from sayso.model import ID_RULE, Source, derived_uuid, is_id
@@ -35,18 +36,26 @@ class Origin(TypedDict, total=False):
 
 
 @contextmanager
-def execution(id: str | None = None) -> Iterator[str]:
+def execution(id: str | None = None, *, durable: bool = False) -> Iterator[str]:
     """Fixes the execution id of what is kicked off inside, and gives it: clients can follow before anything runs.
 
-    It holds for this thread (or asyncio task) and what crewAI starts from it; enter it where kickoff is called. Raises
-    Invalid for an id that is not 1 to 128 of `A-Z a-z 0-9 . _ ~ : -`.
+    It holds for this thread (or asyncio task) and what crewAI starts from it; enter it where kickoff is called.
+
+    durable: the run outlives its process. Run again under the same id, its tasks that had ended are not done again, and
+        one that waited finds its own draft and question, and takes an answer that came meanwhile, without calling the
+        model. One id names one run, of the same crew with the same inputs; another run needs another id.
+
+    Raises Invalid for an id that is not 1 to 128 of `A-Z a-z 0-9 . _ ~ : -`, and for a durable run without one.
     """
+    if durable and id is None:
+        raise Invalid(Fault("/execution_id", "is needed: a durable run is found again by the id that you give it"))
     chosen = str(uuid.uuid4()) if id is None else id
     if not is_id(chosen):
         raise Invalid(Fault("/execution_id", ID_RULE))
     token = set_execution_uuid(chosen)
     try:
-        yield chosen
+        with running(chosen) if durable else nullcontext():
+            yield chosen
     finally:
         clear_execution_uuid(token)
 

@@ -15,6 +15,7 @@ from sayso.adapters.crewai import chat, gates, installed, whereabouts
 from sayso.adapters.crewai.flows import FlowProvider
 from sayso.adapters.crewai.installed import Prepare
 from sayso.adapters.crewai.provider import TaskProvider
+from sayso.adapters.crewai.taking_up import finished
 from sayso.asker import Asker
 from sayso.reach import announce
 
@@ -63,7 +64,7 @@ class _Places:
         self._others: tuple[_Place, ...] = (FlowProvider(), *gates.places, chat.place)
         self._hooks: dict[InterceptionPoint, Callable[[Any], None]] = {
             InterceptionPoint.PRE_STEP: self._before_step,
-            InterceptionPoint.POST_STEP: whereabouts.leave,
+            InterceptionPoint.POST_STEP: self._after_step,
             InterceptionPoint.PRE_TOOL_CALL: whereabouts.call,
         }
         self._are_put = False
@@ -103,6 +104,10 @@ class _Places:
         whereabouts.enter(context)
         if context.kind == "task" and type(get_provider()) is SyncHumanInputProvider:
             set_provider(self._task_provider)
+
+    def _after_step(self, context: StepContext) -> None:
+        finished(context)
+        whereabouts.leave(context)
 
 
 _places = _Places()

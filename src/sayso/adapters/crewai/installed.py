@@ -6,7 +6,8 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from concurrent.futures import Future
+from typing import Any, NamedTuple, Protocol
 
 from sayso.adapters.crewai.endings import ended_by
 from sayso.adapters.crewai.events import Mirror
@@ -22,6 +23,16 @@ crewAI's own object at that point; docs/crewai.md says which."""
 logger = logging.getLogger(__name__)
 
 
+class Durably(Protocol):
+    """How a question outlives the process that asks it."""
+
+    def asked_before(self) -> Question | None:
+        """The question as it was asked in an earlier process; None: it is new."""
+
+    def keep(self, asker: Asker, question: Question) -> tuple[Question, Future[None] | None]:
+        """The question with an id of its own, and what to wait for before it is asked."""
+
+
 class Installed(NamedTuple):
     """Where this process's agents ask. Both ways of asking give the settled request, or None where nothing was asked
     and the console is the place to ask; they raise Rejected's kin, which end a run and are never tried again."""
@@ -29,11 +40,14 @@ class Installed(NamedTuple):
     asker: Asker
     prepare: Prepare | None = None
 
-    def ask(self, question: Question, context: Any, mirror: Mirror) -> Request | None:
+    def ask(self, question: Question, context: Any, mirror: Mirror, durably: Durably | None = None) -> Request | None:
         """Asks and waits, blocking this thread."""
         try:
             refuse_to_block(self.asker)
-            asked = self._submit(question, context)
+            question, kept = self._ready(question, context, durably)
+            if kept is not None:
+                wait_for(kept)
+            asked = self.asker.submit(question)
             try:
                 mirror.asked(wait_for(asked.stored))
                 outcome = wait_for(asked.settled)
@@ -46,10 +60,15 @@ class Installed(NamedTuple):
         mirror.settled(outcome)
         return outcome
 
-    async def ask_async(self, question: Question, context: Any, mirror: Mirror) -> Request | None:
+    async def ask_async(
+        self, question: Question, context: Any, mirror: Mirror, durably: Durably | None = None
+    ) -> Request | None:
         """Asks and waits; other tasks of this loop go on."""
         try:
-            asked = self._submit(question, context)
+            question, kept = self._ready(question, context, durably)
+            if kept is not None:
+                await asyncio.wrap_future(kept)
+            asked = self.asker.submit(question)
             try:
                 mirror.asked(await asyncio.wrap_future(asked.stored))
                 outcome = await asyncio.wrap_future(asked.settled)
@@ -62,8 +81,13 @@ class Installed(NamedTuple):
         mirror.settled(outcome)
         return outcome
 
-    def _submit(self, question: Question, context: Any) -> Asked:
-        return self.asker.submit(question if self.prepare is None else _prepared(self.prepare, question, context))
+    def _ready(self, question: Question, context: Any, durably: Durably | None) -> tuple[Question, Future[None] | None]:
+        """The question as it is to be asked, and what to wait for before."""
+        if durably is not None and (asked := durably.asked_before()) is not None:
+            return asked, None
+        if self.prepare is not None:
+            question = _prepared(self.prepare, question, context)
+        return (question, None) if durably is None else durably.keep(self.asker, question)
 
 
 _installed: list[Installed] = []

@@ -11,6 +11,7 @@ from crewai.core.providers.human_input import AsyncExecutorContext, ExecutorCont
 from sayso.adapters.crewai.events import Mirror
 from sayso.adapters.crewai.installed import current
 from sayso.adapters.crewai.review import began, review_of
+from sayso.adapters.crewai.taking_up import take_up
 
 
 class TaskProvider(SyncHumanInputProvider):
@@ -18,12 +19,12 @@ class TaskProvider(SyncHumanInputProvider):
 
     def setup_messages(self, context: ExecutorContext) -> bool:
         began.set(time.monotonic())
-        return super().setup_messages(context)
+        return take_up(context) or super().setup_messages(context)
 
     def handle_feedback(self, formatted_answer: AgentFinish, context: ExecutorContext) -> AgentFinish:
         review = review_of(formatted_answer, context)
         while installed := current():
-            outcome = installed.ask(review.question(), context, Mirror(context.task))
+            outcome = installed.ask(review.question(), context, Mirror(context.task), review.durably())
             if outcome is None:
                 break
             step = review.take(outcome)
@@ -40,7 +41,7 @@ class TaskProvider(SyncHumanInputProvider):
             await asyncio.sleep(0)  # a `create_task(server.start_async())` just before the kickoff has its turn here
         review = review_of(formatted_answer, context)
         while installed := current():
-            outcome = await installed.ask_async(review.question(), context, Mirror(context.task))
+            outcome = await installed.ask_async(review.question(), context, Mirror(context.task), review.durably())
             if outcome is None:
                 break
             step = review.take(outcome)

@@ -12,9 +12,10 @@ from crewai.core.providers.human_input import ExecutorContext
 from pydantic import BaseModel, ValidationError
 
 from sayso import limits
+from sayso.adapters.crewai.durable import Round, Working, current_run
 from sayso.adapters.crewai.endings import answer_of, rejected
 from sayso.adapters.crewai.identity import crew_origin
-from sayso.adapters.crewai.wording import shown, usable_schema
+from sayso.adapters.crewai.wording import output_model, shown, usable_schema
 from sayso.fit import cut, line
 from sayso.model import Question, Request
 
@@ -39,24 +40,29 @@ _WHAT_TO_TEACH: Final = (
 
 def review_of(draft: AgentFinish, context: ExecutorContext) -> Review:
     """The review that this run of the crew wants: training asks for a lesson, everything else for a decision."""
-    return Lesson(draft, context) if context._is_training_mode() else Review(draft, context)
+    if context._is_training_mode():
+        return Lesson(draft, context)
+    run = current_run()
+    return Review(draft, context, None if run is None else run.answered(context.task, context.agent))
 
 
 class Review:
     """The draft of one task, from the agent's answer to a person's decision.
 
-    `question` is what to ask next; `take` says what follows from the outcome; a new draft goes to `draft`.
+    `question` is what to ask next; `take` says what follows from the outcome; a new draft goes to `draft`. In a durable
+    run, `working` is this working at the task.
     """
 
     _what_to_do = _WHAT_TO_DO
 
-    def __init__(self, draft: AgentFinish, context: ExecutorContext) -> None:
+    def __init__(self, draft: AgentFinish, context: ExecutorContext, working: Working | None = None) -> None:
         self.draft = draft
+        self._working = working
         self._context = context
         self._origin = crew_origin(context.crew, context.task, context.agent)
-        self._model = _output_model(context.task)
-        self._round = 1
-        self._previous: str | None = None
+        self._model = output_model(context.task)
+        asked = working and working.draft and working.draft.question
+        self._round, self._previous = (asked.round, asked.previous) if asked else (1, None)
         self._remark = ""
 
     def question(self) -> Question:
@@ -64,7 +70,7 @@ class Review:
         crew, task, agent = self._context.crew, self._context.task, self._context.agent
         role = line(agent.role)
         text = shown(self.draft.output)
-        time_left = _time_left(agent)
+        time_left = _time_left(agent) if self._working is None else None  # a durable question outlives this attempt
         return Question(
             **self._origin,
             kind="review",
@@ -79,6 +85,11 @@ class Review:
             timeout=time_left,
             on_timeout=None if time_left is None else "cancel",
         )
+
+    def durably(self) -> Round | None:
+        """How the question of this round outlives this process; None: it does not."""
+        working = self._working
+        return None if working is None else Round(working, self._round, self.draft, self._context.messages)
 
     def take(self, outcome: Request) -> Step:
         """Applies a decision. Raises Rejected or Unanswered, which end the run."""
@@ -140,14 +151,6 @@ def _task_name(task: Any) -> str:
 
 def _crew_name(crew: Any) -> str:
     return str(getattr(crew, "name", None) or "")
-
-
-def _output_model(task: Any) -> type[BaseModel] | None:
-    for name in ("output_pydantic", "output_json", "response_model"):
-        model = getattr(task, name, None)
-        if isinstance(model, type) and issubclass(model, BaseModel):
-            return model
-    return None
 
 
 def _fits(text: str, model: type[BaseModel] | None) -> bool:

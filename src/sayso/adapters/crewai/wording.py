@@ -47,6 +47,15 @@ def as_metadata(value: Any) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+def output_model(task: Any) -> type[BaseModel] | None:
+    """The model that a task's output is to be one of; None: it is text."""
+    for name in ("output_pydantic", "output_json", "response_model"):
+        model = getattr(task, name, None)
+        if isinstance(model, type) and issubclass(model, BaseModel):
+            return model
+    return None
+
+
 def usable_schema(model: type[BaseModel] | None) -> dict[str, Any] | None:
     """The JSON Schema of what a person may send for `model`; None where there is none, or none that can be checked."""
     if model is None:
