@@ -339,6 +339,19 @@ def test_a_run_that_is_not_durable_finds_nothing_of_one_that_is(runs: Runs) -> N
     assert (plain.result(LONGEST), model.calls) == ("other 1", 1)
 
 
+def test_another_execution_inside_a_durable_one_is_not_durable(runs: Runs) -> None:
+    def kickoff(model: ScriptedModel) -> str:
+        with execution(ID, durable=True), execution("plain"):
+            return str(a_crew(model).kickoff().raw)
+
+    first = runs._aside(kickoff, ScriptedModel())
+    runs.asked(1)
+    runs.again()
+    with pytest.raises(Stopped):
+        first.result(LONGEST)
+    assert [one["reason"] for one in runs.all()] == ["asker-gone"]
+
+
 # what is kept
 
 
