@@ -92,6 +92,13 @@ class TooMany(SaysoError):
     retry = True
 
 
+class Leased(SaysoError):
+    """Somebody else is at this piece of work; it is free when they are done, or have said nothing for too long."""
+
+    code = "leased"
+    status = 409
+
+
 class RequestMismatch(SaysoError):
     """This request_id is already taken by another question; use a new id for a new question."""
 

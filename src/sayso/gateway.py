@@ -7,14 +7,14 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from sayso import limits
 from sayso.asking import as_request, default_answer
 from sayso.clock import Clock
 from sayso.deadlines import Deadlines
-from sayso.errors import AlreadySettled, Fault, Invalid, NotFound, RequestMismatch, StoreFailed, TooLarge
+from sayso.errors import AlreadySettled, Fault, Invalid, Leased, NotFound, RequestMismatch, StoreFailed, TooLarge
 from sayso.hub import Hub
 from sayso.kinds import resolve
 from sayso.model import (
@@ -181,13 +181,7 @@ class Gateway:
 
         Durable on return. Raises Invalid, TooLarge.
         """
-        faults = [
-            Fault(pointer, ID_RULE)
-            for pointer, id in (("/execution_id", execution_id), ("/request_id", request_id))
-            if not is_id(id)
-        ]
-        if faults:
-            raise Invalid(*faults)
+        _check_ids(execution_id=execution_id, request_id=request_id)
         if len(data) > limits.RESUME:
             raise TooLarge(f"what is kept for a request is at most {limits.RESUME} bytes")
         await self._store.keep(execution_id, request_id, data, self._clock.now())
@@ -198,6 +192,23 @@ class Gateway:
         if data is None:
             raise NotFound("Nothing is kept for such a request.")
         return data
+
+    async def lease(self, name: str, holder: str, seconds: float) -> None:
+        """The piece of work called `name` is `holder`'s for so long; again before that, for longer.
+
+        Raises Invalid, Leased while it is another's.
+        """
+        _check_ids(name=name, holder=holder)
+        if not 0 < seconds <= limits.LEASE:
+            raise Invalid(Fault("/seconds", f"must be more than 0 and at most {limits.LEASE:.0f}"))
+        now = self._clock.now()
+        if not await self._store.lease(name, holder, now + timedelta(seconds=seconds), now):
+            raise Leased
+
+    async def release(self, name: str, holder: str) -> None:
+        """Gives it back before its time. Raises Invalid."""
+        _check_ids(name=name, holder=holder)
+        await self._store.release(name, holder)
 
     async def list(self, filter: Filter, *, after: int = 0, limit: int = limits.LIST_PAGE) -> Page:
         """Requests in asking order, and the cursor from which a follower misses nothing that came later."""
@@ -312,6 +323,12 @@ class Gateway:
             self._hub.tell(stream)
         else:
             self._hub.tell(stream, tuple(events), after=after)
+
+
+def _check_ids(**ids: str) -> None:
+    faults = [Fault(f"/{name}", ID_RULE) for name, id in ids.items() if not is_id(id)]
+    if faults:
+        raise Invalid(*faults)
 
 
 def _first_answer(request: Request, answer_id: str | None) -> Request:

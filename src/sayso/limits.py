@@ -35,6 +35,8 @@ ROUND: Final = 1_000_000
 
 BODY: Final = 256 * KIB
 """An HTTP body, counted while it is read."""
+LEASE: Final = 3_600.0
+"""Seconds that a piece of work may be somebody's without a word from them."""
 RESUME: Final = 4 * 1024 * KIB
 """What an agent keeps to go on from a request: its draft and a long conversation with a model."""
 WEBSOCKET_MESSAGE: Final = 64 * KIB

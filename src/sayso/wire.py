@@ -102,6 +102,13 @@ class Cancellation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     reason: str = "cancelled"
 
 
+class LeaseWanted(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The body of `PUT /leases/{name}`."""
+
+    holder: str
+    seconds: float
+
+
 def encode(value: Any) -> bytes:
     """JSON (RFC 8259), UTF-8, no white space."""
     return _encoder.encode(value)
@@ -168,6 +175,11 @@ def decode_submission(data: bytes) -> Submission:
 def decode_cancellation(data: bytes) -> str:
     """The reason in the body of `POST /requests/{id}/cancel`, which may be empty. Raises Invalid."""
     return _decode(data or b"{}", Cancellation).reason
+
+
+def decode_lease(data: bytes) -> LeaseWanted:
+    """The body of `PUT /leases/{name}`. Raises Invalid."""
+    return _decode(data, LeaseWanted)
 
 
 def decode_answer_message(data: bytes | str) -> AnswerMessage:
@@ -246,7 +258,7 @@ _ERRORS: Final[dict[str, type[SaysoError]]] = {
     kind.code: kind
     for kind in (
         *(errors.NotFound, errors.MethodNotAllowed, errors.Unauthorised, errors.Forbidden, errors.TooMany),
-        *(errors.TooLarge, errors.RequestMismatch, errors.Unavailable),
+        *(errors.TooLarge, errors.RequestMismatch, errors.Leased, errors.Unavailable),
     )
 }
 """By code; `server-stopped` is left out, since to a client it is no more than unavailable."""

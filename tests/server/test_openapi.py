@@ -133,6 +133,11 @@ def test_what_the_server_sends_has_the_schema_of_the_document(
         send(operation, f"/requests/unknown/{operation}", json={"comment": ""} if operation == "answer" else {})
         send(operation, f"/requests/{id}/{operation}", content=b"[")
         send(operation, f"/requests/{id}/{operation}", content=b"x" * 300_000)
+    for body in ({"holder": "one", "seconds": 5}, {"holder": "two", "seconds": 5}, {"holder": "two", "seconds": 0}):
+        send("lease", "/leases/work", json=body)
+    send("lease", "/leases/work", content=b"x" * 300_000)
+    send("release", "/leases/work?holder=one")
+    send("release", "/leases/work")
     for data in (b"draft", b"x" * 5_000_000):
         send("keep", f"/requests/{id}/resume?execution_id=run-1", content=data)
     send("keep", f"/requests/{id}/resume", content=b"draft")

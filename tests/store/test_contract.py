@@ -469,6 +469,29 @@ async def test_prune_removes_what_was_kept_with_its_execution_and_no_execution_t
     assert [event.seq for event in await log_of(store, (await put(store, execution_id="unasked")).execution_id)] == [1]
 
 
+@pytest.mark.promise("LEASE-1")
+async def test_a_lease_is_one_holders_until_it_lapses_or_is_given_back(store: Store) -> None:
+    soon, later = NOW + timedelta(seconds=10), NOW + timedelta(seconds=20)
+
+    assert await store.lease("work", "one", soon, NOW)
+    assert not await store.lease("work", "two", later, NOW)
+    assert await store.lease("other work", "two", later, NOW)
+    assert await store.lease("work", "one", later, NOW)
+    assert not await store.lease("work", "two", later, soon)
+    assert await store.lease("work", "two", later + timedelta(seconds=1), later)
+    await store.release("work", "one")
+    assert not await store.lease("work", "one", later, soon)
+    await store.release("work", "two")
+    assert await store.lease("work", "one", later, soon)
+
+
+@pytest.mark.promise("LEASE-1")
+async def test_of_many_who_want_a_lease_one_gets_it(store: Store) -> None:
+    until = NOW + timedelta(seconds=10)
+    got = await asyncio.gather(*(store.lease("work", f"holder-{number}", until, NOW) for number in range(50)))
+    assert sum(got) == 1
+
+
 @pytest.mark.promise("EVENT-2")
 async def test_a_position_is_never_given_out_again(store: Store) -> None:
     last = await settle(store, await put(store))

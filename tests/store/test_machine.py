@@ -120,6 +120,14 @@ class Twins(RuleBasedStateMachine):
     def kept(self, id: str) -> None:
         self._both(lambda store: store.kept(id))
 
+    @rule(name=IDS, holder=IDS, until=MOMENTS, now=MOMENTS)
+    def lease(self, name: str, holder: str, until: datetime, now: datetime) -> None:
+        self._both(lambda store: store.lease(name, holder, until, now))
+
+    @rule(name=IDS, holder=IDS)
+    def release(self, name: str, holder: str) -> None:
+        self._both(lambda store: store.release(name, holder))
+
     @rule(before=MOMENTS)
     def prune(self, before: datetime) -> None:
         self._both(lambda store: store.prune(before, limit=100))

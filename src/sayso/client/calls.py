@@ -122,6 +122,16 @@ def kept(request_id: str) -> Call[bytes]:
     return Call("GET", f"{_path(request_id)}/resume", bytes)
 
 
+def lease(name: str, holder: str, seconds: float) -> Call[None]:
+    """Takes or lengthens a lease. The server says Leased while it is another's."""
+    return Call("PUT", f"/leases/{name}", lambda body: None, body=encode({"holder": holder, "seconds": seconds}))
+
+
+def release(name: str, holder: str) -> Call[None]:
+    """Gives a lease back."""
+    return Call("DELETE", f"/leases/{name}", lambda body: None, query=(("holder", holder),))
+
+
 _page: Final = msgspec.json.Decoder(RequestPage)
 
 

@@ -86,6 +86,23 @@ class Client:
         """The request, given up. Raises AlreadySettled, NotFound."""
         return self._do(calls.cancelled(request_id, reason, **self._times()))
 
+    def keep(self, execution_id: str, request_id: str, data: bytes) -> None:
+        """Keeps what it takes to go on from a request, made or not, until its execution is removed; what was kept first
+        stays. Raises Invalid, TooLarge (4 MiB)."""
+        self._do(calls.persist(calls.keep(execution_id, request_id, data), **self._times()))
+
+    def kept(self, request_id: str) -> bytes:
+        """What was kept. Raises NotFound."""
+        return self._do(calls.persist(calls.kept(request_id), **self._times()))
+
+    def lease(self, name: str, holder: str, seconds: float) -> None:
+        """A piece of work is `holder`'s for so long; again before that, for longer. Raises Leased while another's."""
+        self._do(calls.persist(calls.lease(name, holder, seconds), **self._times()))
+
+    def release(self, name: str, holder: str) -> None:
+        """Gives a lease back before its time."""
+        self._do(calls.persist(calls.release(name, holder), **self._times()))
+
     def follow(self, execution_id: str | None = None, *, after: str | None = None) -> Generator[Told]:
         """The events of an execution, or of all, as they come, without a gap or a repeat, for ever.
 
@@ -204,6 +221,22 @@ class AsyncClient:
     async def cancel(self, request_id: str, reason: str = "cancelled") -> Request:
         """As `Client.cancel`."""
         return await self._do(calls.cancelled(request_id, reason, **self._times()))
+
+    async def keep(self, execution_id: str, request_id: str, data: bytes) -> None:
+        """As `Client.keep`."""
+        await self._do(calls.persist(calls.keep(execution_id, request_id, data), **self._times()))
+
+    async def kept(self, request_id: str) -> bytes:
+        """As `Client.kept`."""
+        return await self._do(calls.persist(calls.kept(request_id), **self._times()))
+
+    async def lease(self, name: str, holder: str, seconds: float) -> None:
+        """As `Client.lease`."""
+        await self._do(calls.persist(calls.lease(name, holder, seconds), **self._times()))
+
+    async def release(self, name: str, holder: str) -> None:
+        """As `Client.release`."""
+        await self._do(calls.persist(calls.release(name, holder), **self._times()))
 
     async def follow(self, execution_id: str | None = None, *, after: str | None = None) -> AsyncGenerator[Told]:
         """As `Client.follow`."""

@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp
 
 from sayso.errors import SaysoError
-from sayso.server import health, longpoll, openapi, requests, resumes, sse, websocket
+from sayso.server import health, leases, longpoll, openapi, requests, resumes, sse, websocket
 from sayso.server.access import Access
 from sayso.server.door import Door
 from sayso.server.problems import on_crash, on_disconnect, on_http_exception, on_sayso_error
@@ -37,6 +37,7 @@ def build(access: Access, *, api_key: str | None = None, allow_origins: Iterable
             *openapi.routes(),
             *requests.routes(access),
             *resumes.routes(access),
+            *leases.routes(access),
             *sse.routes(access),
             *longpoll.routes(access),
             *websocket.routes(access),

@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute, Route
 
 from sayso import limits
 from sayso.model import STATUSES, InputCompleted, InputRequired, Question, Request, Submission
-from sayso.wire import Cancellation, encode
+from sayso.wire import Cancellation, LeaseWanted, encode
 
 _REF: Final = "#/components/schemas/{name}"
 _ID: Final = {"type": "string", "pattern": r"^[A-Za-z0-9._~:-]{1,128}$"}
@@ -79,7 +79,7 @@ def routes() -> list[BaseRoute]:
 @cache
 def document() -> dict[str, Any]:
     """The document without `servers`, which depend on where the app is mounted."""
-    types = [RequestList, EventPage, Health, Problem, Question, Submission, Cancellation, Request]
+    types = [RequestList, EventPage, Health, Problem, Question, Submission, Cancellation, LeaseWanted, Request]
     _, components = msgspec.json.schema_components(types, ref_template=_REF)
     return {
         "openapi": "3.1.0",
@@ -105,6 +105,8 @@ def _paths() -> dict[str, Any]:
     execution = _parameter("execution_id", "path", _ID)
     request = _parameter("request_id", "path", {"type": "string"})
     run = _parameter("execution_id", "query", _ID, "The run it is removed with.") | {"required": True}
+    name = _parameter("name", "path", _ID)
+    holder = _parameter("holder", "query", _ID, "Whose it is.") | {"required": True}
     cursor = _parameter("last_event_id", "query", {"type": "string"}, "Events after this one.")
     cursor_header = _parameter("Last-Event-ID", "header", {"type": "string"}, "As last_event_id; wins over it.")
     wait = _parameter(
@@ -169,6 +171,10 @@ def _paths() -> dict[str, Any]:
             "put": _operation("keep", [request, run], {"204": {"description": "Kept, now or before."}}, None, "413")
             | {"requestBody": {"required": True, "content": _BYTES}},
         },
+        "/leases/{name}": {
+            "put": _operation("lease", [name], {"204": {"description": "It is yours."}}, "LeaseWanted", "409", "413"),
+            "delete": _operation("release", [name, holder], {"204": {"description": "It is no longer yours."}}, None),
+        },
         "/events/human-input": {"get": _operation("streamAll", [cursor, cursor_header], stream, None) | token},
         "/events/human-input/{execution_id}": {
             "get": _operation("stream", [execution, cursor, cursor_header], stream, None) | token
@@ -199,7 +205,7 @@ _REFUSALS: Final = {
     "401": "No valid key.",
     "403": "Not from this origin, or not by this key.",
     "404": "No such request.",
-    "409": "Settled already, or an id that another question has.",
+    "409": "Settled already, an id that another question has, or another's lease.",
     "413": "Too large.",
     "422": "Not of the form or the meaning it must have.",
     "503": "Not at the moment; try again.",

@@ -122,6 +122,12 @@ class Store(Protocol):
     async def kept(self, request_id: str) -> bytes | None:
         """What was kept under this id, or None."""
 
+    async def lease(self, name: str, holder: str, until: datetime, now: datetime) -> bool:
+        """Whether the piece of work called `name` is `holder`'s until then; it is not while another one holds it."""
+
+    async def release(self, name: str, holder: str) -> None:
+        """Gives it back before its time, if it is still `holder`'s."""
+
     def changes(self) -> AsyncIterator[frozenset[str] | None]:
         """The executions that got events since the last item (None: any of them). A hint; the log is the truth."""
 

@@ -22,6 +22,11 @@ class _Kept(NamedTuple):
     data: bytes
 
 
+class _Lease(NamedTuple):
+    holder: str
+    until: datetime
+
+
 class MemoryStore:
     """The Store protocol on plain lists. "Durable" means: until the process ends."""
 
@@ -33,6 +38,7 @@ class MemoryStore:
         self._requests: dict[str, Request] = {}
         self._positions: dict[str, int] = {}
         self._resumes: dict[str, _Kept] = {}
+        self._leases: dict[str, _Lease] = {}
         self._changes = Changes()
         self._origin = str(uuid.uuid4())
 
@@ -98,6 +104,17 @@ class MemoryStore:
     async def kept(self, request_id: str) -> bytes | None:
         found = self._resumes.get(request_id)
         return found.data if found else None
+
+    async def lease(self, name: str, holder: str, until: datetime, now: datetime) -> bool:
+        held = self._leases.get(name)
+        if held is not None and held.holder != holder and held.until > now:
+            return False
+        self._leases[name] = _Lease(holder, until)
+        return True
+
+    async def release(self, name: str, holder: str) -> None:
+        if name in self._leases and self._leases[name].holder == holder:
+            del self._leases[name]
 
     def changes(self) -> AsyncIterator[frozenset[str] | None]:
         return self._changes.follow()

@@ -125,6 +125,21 @@ class SQLiteStore:
 
         return await self._read(find)
 
+    async def lease(self, name: str, holder: str, until: datetime, now: datetime) -> bool:
+        def write(db: sqlite3.Connection) -> _Written[bool]:
+            db.execute(_Q["drop_lapsed"], {"now": _time(now)})
+            taken = db.execute(_Q["take_lease"], {"name": name, "holder": holder, "until": _time(until)})
+            return bool(taken.rowcount), None
+
+        return await self._write(write)
+
+    async def release(self, name: str, holder: str) -> None:
+        def write(db: sqlite3.Connection) -> _Written[None]:
+            db.execute(_Q["release_lease"], {"name": name, "holder": holder})
+            return None, None
+
+        await self._write(write)
+
     def changes(self) -> AsyncIterator[frozenset[str] | None]:
         return self._changes.follow()
 

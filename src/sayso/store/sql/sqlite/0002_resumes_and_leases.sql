@@ -8,4 +8,11 @@ CREATE TABLE resumes (
 );
 CREATE INDEX resumes_of_execution ON resumes (execution_id);
 
+-- Who may do a piece of work at present, until when.
+CREATE TABLE leases (
+    name   TEXT PRIMARY KEY,
+    holder TEXT NOT NULL,
+    until  TEXT NOT NULL
+) WITHOUT ROWID;
+
 UPDATE meta SET value = '2' WHERE key = 'schema_version';
