@@ -38,7 +38,7 @@ class Asker(Protocol):
 
 @runtime_checkable
 class Keeper(Protocol):
-    """An asker that also keeps what an agent needs to go on from a question after it died."""
+    """An asker whose questions outlive those who ask: it keeps what an agent needs to go on from one."""
 
     def keep(self, execution_id: str, request_id: str, data: bytes) -> Future[None]:
         """Done when it is kept, durably, until the execution is removed; what was kept first under an id stays.
@@ -48,6 +48,9 @@ class Keeper(Protocol):
 
     def kept(self, request_id: str) -> Future[bytes | None]:
         """What was kept under this id, or None."""
+
+    def withdraw(self, request_id: str) -> Future[Request]:
+        """The request, cancelled, since nobody will take an answer to it; or as it was settled before."""
 
 
 def refused(error: SaysoError) -> Asked:

@@ -150,6 +150,11 @@ class HumanInputServer:
         running = self._running
         return failed(_NOT_RUNNING()) if running is None else running.kept(request_id)
 
+    def withdraw(self, request_id: str) -> Future[Request]:
+        """The request, cancelled, since nobody will take an answer to it; or as it was settled before."""
+        running = self._running
+        return failed(_NOT_RUNNING()) if running is None else running.withdraw(request_id)
+
     @property
     def is_running(self) -> bool:
         """Whether it has been started, and not stopped since; in a forked process, whether it can run there."""

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from sayso.asker import Asked, failed, refused
 from sayso.errors import Misconfigured, NotReady, SaysoError, Unavailable
 from sayso.gateway import Gateway
-from sayso.model import Question
+from sayso.model import Question, Request
 from sayso.runtime import Runtime
 
 T = TypeVar("T")
@@ -53,6 +53,12 @@ class Mounted:
     def kept(self, request_id: str) -> Future[bytes | None]:
         try:
             return self._opened().kept(request_id)
+        except SaysoError as exc:
+            return failed(exc)
+
+    def withdraw(self, request_id: str) -> Future[Request]:
+        try:
+            return self._opened().withdraw(request_id)
         except SaysoError as exc:
             return failed(exc)
 

@@ -119,6 +119,9 @@ class Runtime:
 
         return self._send(look)
 
+    def withdraw(self, request_id: str) -> Future[Request]:
+        return self._send(lambda: self._gateway.abandon(request_id))
+
     def _send(self, use: Callable[[], Coroutine[Any, Any, T]]) -> Future[T]:
         """What `use` gives on the runtime's loop, once it is ready. Raises NotReady."""
 

@@ -10,6 +10,7 @@ from sayso.cli.completion import completion
 from sayso.cli.doctor import doctor
 from sayso.cli.export import export
 from sayso.cli.inbox import cancel, inbox
+from sayso.cli.resume import resume
 from sayso.cli.serve import demo, serve
 from sayso.cli.watch import watch
 
@@ -30,5 +31,5 @@ def main() -> None:
     """
 
 
-for command in (serve, demo, ask, inbox, answer, cancel, watch, export, doctor, completion):
+for command in (serve, demo, ask, inbox, answer, cancel, watch, resume, export, doctor, completion):
     main.add_command(command)

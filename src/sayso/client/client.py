@@ -39,7 +39,9 @@ class Client:
 
     def __init__(self, url: str | None = None, api_key: str | None = None, *, patience: float = PATIENCE) -> None:
         self._patience = patience
-        self._http = httpx.Client(**Address(url, api_key).options())
+        address = Address(url, api_key)
+        self.url = address.url
+        self._http = httpx.Client(**address.options())
 
     def ask(self, question: Question) -> Request:
         """The stored request. Raises Invalid, TooLarge, RequestMismatch."""
@@ -177,7 +179,9 @@ class AsyncClient:
 
     def __init__(self, url: str | None = None, api_key: str | None = None, *, patience: float = PATIENCE) -> None:
         self._patience = patience
-        self._http = httpx.AsyncClient(**Address(url, api_key).options())
+        address = Address(url, api_key)
+        self.url = address.url
+        self._http = httpx.AsyncClient(**address.options())
 
     async def ask(self, question: Question) -> Request:
         """As `Client.ask`."""

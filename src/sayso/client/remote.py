@@ -21,7 +21,7 @@ from sayso.at_exit import at_exit
 from sayso.client import calls
 from sayso.client.transport import Address, drive, request_of
 from sayso.crossing import Crossing, refuse, resolve
-from sayso.errors import Invalid, NotFound, SaysoError, Unavailable
+from sayso.errors import AlreadySettled, Invalid, NotFound, SaysoError, Unavailable
 from sayso.model import ASKER_GONE, Question, Request
 from sayso.wire import checked
 
@@ -98,6 +98,18 @@ class RemoteAsker:
                 return None
 
         return self._send(look)
+
+    def withdraw(self, request_id: str) -> Future[Request]:
+        """The request, cancelled, since nobody will take an answer to it; or as it was settled before."""
+
+        async def cancel(client: httpx.AsyncClient) -> Request:
+            try:
+                return await self._insist(client, calls.cancel(request_id, ASKER_GONE))
+            except AlreadySettled as late:
+                settled: Request = late.request
+                return settled
+
+        return self._send(cancel)
 
     def _send(self, use: Callable[[httpx.AsyncClient], Coroutine[Any, Any, T]]) -> Future[T]:
         crossing, client = self._opened()

@@ -20,18 +20,23 @@ from sayso.adapters.crewai.endings import Rejected, Stopped, Unanswered
 from sayso.adapters.crewai.events import HumanInputCompletedEvent, HumanInputRequiredEvent
 from sayso.adapters.crewai.identity import execution
 from sayso.adapters.crewai.install import install, stand_by
+from sayso.adapters.crewai.pause import Pause
+from sayso.adapters.crewai.resume import Resumed, resume
 from sayso.adapters.crewai.tool import AskHuman
 
 __all__ = [
     "AskHuman",
     "HumanInputCompletedEvent",
     "HumanInputRequiredEvent",
+    "Pause",
     "Rejected",
+    "Resumed",
     "Stopped",
     "Unanswered",
     "chat_input",
     "execution",
     "install",
     "require_approval",
+    "resume",
     "stand_by",
 ]

@@ -17,6 +17,7 @@ from crewai.flow.input_provider import InputResponse
 from crewai.hooks import HookAborted
 
 from sayso import limits
+from sayso.adapters.crewai import pausing
 from sayso.adapters.crewai.events import Mirror
 from sayso.adapters.crewai.feedback import Chosen, Feedback, FlowMirror, FlowReview
 from sayso.adapters.crewai.identity import flow_name, flow_origin
@@ -46,7 +47,7 @@ class FlowProvider:
 
     def put(self) -> None:
         """Takes the places that nobody has."""
-        _understand_feedback.put()
+        understand_feedback()
         if flow_config.hitl_provider is None:
             flow_config.hitl_provider = cast(HumanFeedbackProvider, self)  # crewAI awaits what is a coroutine
         if flow_config.input_provider is None:
@@ -132,10 +133,16 @@ def _question(message: str, flow: Flow[Any], metadata: dict[str, Any] | None, ti
     )
 
 
+def understand_feedback() -> None:
+    """From now on flows of this process take what a Feedback carries beside its text."""
+    _understand_feedback.put()
+
+
 def _understanding(own: Callable[..., Coroutine[Any, Any, Any]]) -> Callable[..., Coroutine[Any, Any, Any]]:
     """Has flows take the chosen outcome and the edited output of a Feedback; other feedback passes through."""
 
     def finalize(flow: Flow[Any], **settings: Any) -> Coroutine[Any, Any, Any]:
+        pausing.end(flow)
         feedback = settings["raw_feedback"]
         if isinstance(feedback, Feedback):
             settings["raw_feedback"] = feedback[:]

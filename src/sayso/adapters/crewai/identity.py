@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from typing import Any, TypedDict, cast
 
 from crewai.execution import clear_execution_uuid, get_execution_uuid, set_execution_uuid
@@ -18,6 +20,21 @@ from sayso.model import ID_RULE, Source, derived_uuid, is_id
 def flow_name(flow: Any) -> str:
     """A flow's name, else its class's, as one line."""
     return line(str(flow.name or type(flow).__name__))
+
+
+def class_name(kind: type) -> str:
+    """A flow's class, as its questions name it, and as another process finds it."""
+    return f"{_module_name(kind.__module__)}.{kind.__qualname__}"
+
+
+def _module_name(module: str) -> str:
+    """A program's own module has the name by which others import it."""
+    if module != "__main__":
+        return module
+    main = sys.modules[module]
+    if (spec := getattr(main, "__spec__", None)) is not None:
+        return str(spec.name)
+    return Path(getattr(main, "__file__", None) or module).stem
 
 
 def role_of(agent: Any) -> str:
@@ -80,12 +97,12 @@ def crew_origin(crew: Any, task: Any, agent: Any) -> Origin:
 
 def flow_origin(flow: Any, method: str) -> Origin:
     """Where a question of a flow comes from: the flow stands in for the crew, its method for the task."""
-    flow_id, kind = str(flow.flow_id or ""), type(flow)
+    flow_id = str(flow.flow_id or "")
     ids = {
         "crew_id": flow_id if _is_uuid(flow_id) else derived_uuid("crewai", "flow", flow_id),
         "task_id": derived_uuid("crewai", "flow_method", flow_id, method),
     }
-    native = {"flow_id": flow_id, "flow_class": f"{kind.__module__}.{kind.__qualname__}", "method_name": method}
+    native = {"flow_id": flow_id, "flow_class": class_name(type(flow)), "method_name": method}
     return _origin(ids, native)
 
 

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple, Protocol
 
 from sayso.adapters.crewai.endings import ended_by
 from sayso.adapters.crewai.events import Mirror
-from sayso.asker import Asked, Asker, is_running, refuse_to_block, wait_for
+from sayso.asker import Asked, Asker, Keeper, is_running, refuse_to_block, wait_for
+from sayso.crossing import refuse, resolve
 from sayso.errors import Misconfigured, NotReady, SaysoError, ServerStopped
 from sayso.model import Question, Request
 from sayso.reach import asker_for
@@ -81,6 +82,36 @@ class Installed(NamedTuple):
         mirror.settled(outcome)
         return outcome
 
+    async def store(self, question: Question, context: Any) -> Request:
+        """Asks under the question's own id, and waits for no answer: whoever takes it finds it by that id.
+
+        Raises Rejected's kin where it cannot be asked; the console is no place for it. Cancelled, it takes the question
+        back.
+        """
+        try:
+            ready, _ = self._ready(question, context, None)
+            asked = self.asker.submit(ready)
+            stored: Future[Request] = Future()  # cancelling it leaves the asker's own alone
+            asked.stored.add_done_callback(lambda done: _hand_over(done, stored))
+            try:
+                request = await asyncio.wrap_future(stored)
+            except asyncio.CancelledError:
+                asked.stored.add_done_callback(self._take_back)
+                raise
+        except SaysoError as error:
+            raise ended_by(error) from error
+        asked.settled.cancel()
+        return request
+
+    def _take_back(self, stored: Future[Request]) -> None:
+        if isinstance(self.asker, Keeper) and not stored.cancelled() and stored.exception() is None:
+            self.asker.withdraw(stored.result().request_id)
+
+    async def withdraw(self, request_id: str) -> None:
+        """Cancels a question that was stored, where the asker can."""
+        if isinstance(self.asker, Keeper):
+            await asyncio.wrap_future(self.asker.withdraw(request_id))
+
     def _ready(self, question: Question, context: Any, durably: Durably | None) -> tuple[Question, Future[None] | None]:
         """The question as it is to be asked, and what to wait for before."""
         if durably is not None and (asked := durably.asked_before()) is not None:
@@ -140,6 +171,15 @@ def _prepared(prepare: Prepare, question: Question, context: Any) -> Question:
         logger.error("a question was not asked: %s", error)
         raise error
     return prepared
+
+
+def _hand_over(done: Future[Request], stored: Future[Request]) -> None:
+    if done.cancelled():
+        stored.cancel()
+    elif (error := done.exception()) is not None:
+        refuse(stored, error)
+    else:
+        resolve(stored, done.result())
 
 
 def _give_up(asked: Asked, error: BaseException, mirror: Mirror) -> None:
