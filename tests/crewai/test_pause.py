@@ -17,7 +17,7 @@ from crewai.flow.async_feedback.types import HumanFeedbackPending
 from crewai.flow.flow import Flow
 from crewai.flow.persistence.sqlite import SQLiteFlowPersistence
 
-from sayso import Client, HumanInputServer
+from sayso import AsyncClient, Client, HumanInputServer
 from sayso.adapters.crewai import Resumed, Unanswered, execution, resume
 from sayso.adapters.crewai import resume as resume_function
 from sayso.adapters.crewai.resume import Resumer
@@ -217,7 +217,16 @@ def test_a_flow_that_goes_on_for_long_keeps_its_lease(paused: Paused, monkeypatc
 def test_two_pauses_at_once_are_an_error_that_says_what_to_do(paused: Paused) -> None:
     with pytest.raises(Unanswered, match=r"two methods of SideBySide pause at once.*leave provider=Pause\(\) out"):
         SideBySide(persistence=paused.persistence).kickoff()
-    assert paused.open() == []
+    left = [paused.client.get(one.request_id, wait=LONGEST) for one in paused.client.list()]
+    assert {one.reason for one in left} <= {"asker-gone"}
+
+
+async def test_two_pauses_at_once_on_a_loop_that_goes_on_leave_no_question_open(paused: Paused) -> None:
+    with pytest.raises(Unanswered, match="pause at once"):
+        await SideBySide(persistence=paused.persistence).kickoff_async()
+    async with AsyncClient(paused.server.url, KEY) as client:
+        (left,) = [one async for one in client.list()]
+        assert (await client.get(left.request_id, wait=LONGEST)).reason == "asker-gone"
 
 
 def test_a_flow_that_died_before_it_was_written_down_finds_its_question_and_answer(

@@ -104,13 +104,13 @@ class Installed(NamedTuple):
         return request
 
     def _take_back(self, stored: Future[Request]) -> None:
-        if isinstance(self.asker, Keeper) and not stored.cancelled() and stored.exception() is None:
-            self.asker.withdraw(stored.result().request_id)
+        if not stored.cancelled() and stored.exception() is None:
+            self.withdraw(stored.result().request_id)
 
-    async def withdraw(self, request_id: str) -> None:
-        """Cancels a question that was stored, where the asker can."""
+    def withdraw(self, request_id: str) -> None:
+        """Has a stored question cancelled, where the asker can; returns at once, for the loop may be ending."""
         if isinstance(self.asker, Keeper):
-            await asyncio.wrap_future(self.asker.withdraw(request_id))
+            self.asker.withdraw(request_id)
 
     def _ready(self, question: Question, context: Any, durably: Durably | None) -> tuple[Question, Future[None] | None]:
         """The question as it is to be asked, and what to wait for before."""

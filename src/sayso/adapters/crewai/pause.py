@@ -44,20 +44,24 @@ class Pause:
     async def request_feedback(self, context: PendingFeedbackContext, flow: Flow[Any]) -> str:
         """Raises HumanFeedbackPending; gives the answer where it is there already."""
         understand_feedback()
-        if not pausing.begin(flow):
-            raise _two_at_once(flow)
         try:
             installed = reachable(self._asker)
         except SaysoError as error:
             raise ended_by(error) from error
+        pause, is_first = pausing.begin(flow)
+        if not is_first:
+            if pause.request_id is not None and not _is_written(flow, pause.request_id):
+                installed.withdraw(pause.request_id)
+            raise _two_at_once(flow)
         review = FlowReview(context, flow)
         request = await installed.store(_named(review.question(), context, flow), context)
         if not request.is_open and (feedback := review.take(request)) is not None:
             pausing.end(flow)
             return feedback
-        if pausing.is_disputed(flow):
-            await installed.withdraw(request.request_id)
+        if pause.is_disputed:
+            installed.withdraw(request.request_id)
             raise _two_at_once(flow)
+        pause.request_id = request.request_id
         FlowMirror(flow, context).asked(request)
         context.metadata = {**context.metadata, _REQUEST: request.request_id}  # not in the decorator's own dict
         raise HumanFeedbackPending(
@@ -76,6 +80,12 @@ def is_pause_of(request: Request, flow: type[Flow[Any]]) -> bool:
     """Whether a flow of this class asked it, and may have ended since."""
     native = request.source.native
     return native.get(_PAUSES) is True and native.get("flow_class") == class_name(flow)
+
+
+def _is_written(flow: Flow[Any], request_id: str) -> bool:
+    """Whether crewAI has written down that the flow waits for this request."""
+    row = flow.persistence.load_pending_feedback(flow.flow_id) if flow.persistence is not None else None
+    return row is not None and waits_for(row[1]) == request_id
 
 
 def _two_at_once(flow: Flow[Any]) -> Exception:

@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass
 from typing import Any, Final
 
-_MARK: Final = "_sayso_pauses"
-"""On the flow itself; whether a second method of it wants to pause, too."""
+_MARK: Final = "_sayso_pause"
 _lock = threading.Lock()
 
 
-def begin(flow: Any) -> bool:
-    """Whether this is the flow's only pause; the other one then `is_disputed`."""
+@dataclass
+class Pausing:
+    """The one pause of a flow. `is_disputed`: a second method wanted to pause, too, which ends the flow."""
+
+    request_id: str | None = None
+    is_disputed: bool = False
+
+
+def begin(flow: Any) -> tuple[Pausing, bool]:
+    """The flow's pause, and whether it begins here; otherwise it is disputed from now on."""
     with _lock:
-        is_first = _MARK not in vars(flow)
-        object.__setattr__(flow, _MARK, not is_first)  # pydantic's own refuses what is no field
-        return is_first
-
-
-def is_disputed(flow: Any) -> bool:
-    """Whether a second method of the flow wanted to pause, which ends it."""
-    return vars(flow).get(_MARK) is True
+        pausing: Pausing | None = vars(flow).get(_MARK)
+        if pausing is not None:
+            pausing.is_disputed = True
+            return pausing, False
+        pausing = Pausing()
+        object.__setattr__(flow, _MARK, pausing)  # pydantic's own refuses what is no field
+        return pausing, True
 
 
 def end(flow: Any) -> None:
