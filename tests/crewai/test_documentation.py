@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from crewai.hooks.dispatch import InterceptionPoint, get_global_hook_list
 
-from sayso import HumanInputServer
+from sayso import Client, HumanInputServer
+from tests.conftest import KEY
 from tests.crewai.person import Message, Person
 from tests.crewai.scripted import ScriptedModel
 
@@ -72,5 +73,7 @@ def test_the_block_asks_what_it_says(
 ) -> None:
     monkeypatch.chdir(tmp_path)  # training writes its files where it is
     reader = person(answer)
-    exec(compile(block["code"], block["title"], "exec"), {"llm": Model(), "server": server, "__name__": "doc"})  # noqa: S102 - our own page
+    with Client(server.url, KEY) as client:
+        names = {"llm": Model(), "server": server, "client": client, "__name__": "doc"}
+        exec(compile(block["code"], block["title"], "exec"), names)  # noqa: S102 - our own page
     assert {asked["kind"] for asked in reader.asked} == set(block["kinds"].split(", "))

@@ -11,6 +11,7 @@ from tests.runtime.programs import program
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 COMMANDS = {
+    "durable": ["durable/main.py"],
     "flow": ["flow/main.py"],
     "threads": ["threads/main.py"],
     "web": ["web/main.py", "--check"],
