@@ -1,4 +1,7 @@
-"""A TCP relay between a client and a server, which loses and replaces replies, and cuts and silences streams."""
+"""A relay between a client and a server that knows HTTP: it notes calls, and loses and replaces replies.
+
+What befalls bytes, whatever they mean, is `tests.fault_proxy`.
+"""
 
 from __future__ import annotations
 
@@ -17,18 +20,12 @@ class Relay:
 
     `replies`: what it says itself, one to a connection, before it lets anything through. `lose`: how many of the
     server's replies to lose, each with its connection. `forget`: a header that it does not pass on.
-
-    `cuts`: one to a stream, how much of the stream's first event to pass on (1.0: all of it) before the connection is
-    cut; the streams after these pass unharmed. `hush`: how many streams to hold open and pass nothing of after their
-    first event; `hushed` counts those that went silent, `blocks` all that was passed on of streams.
     """
 
     def __init__(self) -> None:
         self.replies: list[bytes] = []
         self.lose = 0
         self.forget = b""
-        self.cuts: list[float] = []
-        self.hush = self.hushed = self.blocks = 0
         self.calls: list[str] = []
         self.open = self.most = 0
         self.url = ""
@@ -92,34 +89,9 @@ class Relay:
         writer.write(reply)
         await writer.drain()
         if b"transfer-encoding: chunked" in reply.lower():
-            await self._stream(reader, writer)
+            await _stream(reader, writer)
             return False
         return True
-
-    async def _stream(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Passes a stream on, block by block, in chunks of its own."""
-        hush, self.hush = self.hush > 0, max(self.hush - 1, 0)
-        cut = self.cuts.pop(0) if self.cuts else None
-        held = b""
-        while size := int(await reader.readuntil(b"\n"), 16):
-            held += (await reader.readexactly(size + 2))[:-2]
-            while b"\n\n" in held:
-                block, _, held = held.partition(b"\n\n")
-                block += b"\n\n"
-                is_event = b"data: " in block
-                passed = block[: int(len(block) * cut)] if is_event and cut is not None else block
-                writer.write(b"%x\r\n%b\r\n" % (len(passed), passed))
-                await writer.drain()
-                self.blocks += 1
-                await self._changed()
-                if is_event and cut is not None:
-                    return
-                if is_event and hush:
-                    self.hushed += 1
-                    await self._changed()
-                    await asyncio.Event().wait()
-        writer.write(b"0\r\n\r\n")
-        await writer.drain()
 
     async def _take(self, reader: asyncio.StreamReader) -> bytes:
         message = await _message(reader)
@@ -138,6 +110,14 @@ async def _message(reader: asyncio.StreamReader) -> bytes:
     head = await reader.readuntil(b"\r\n\r\n")
     lengths = [int(line.split(b":")[1]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
     return head + await reader.readexactly(lengths[0] if lengths else 0)
+
+
+async def _stream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Passes on what comes until the stream ends."""
+    data = b""
+    while not data.endswith(b"0\r\n\r\n") and (data := await reader.read(65_536)):
+        writer.write(data)
+        await writer.drain()
 
 
 @asynccontextmanager

@@ -30,6 +30,7 @@ from tests.builders import question
 from tests.client.relay import Relay, free_port, relayed, reply
 from tests.conftest import KEY
 from tests.crewai.person import LONGEST
+from tests.fault_proxy import Fault, FaultProxy, Way, fault_proxy
 
 Serve = Callable[..., HumanInputServer]
 EVENT_STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
@@ -627,11 +628,11 @@ async def test_all_executions_are_told_from_what_is_open_on(caller: Caller) -> N
 async def test_a_connection_that_is_cut_in_and_after_every_event_makes_no_gap_and_no_repeat(
     server: HumanInputServer, reach: Connect, soon: None, execution_id: str | None
 ) -> None:
-    async with relayed(server.url) as relay:
-        caller = reach(relay.url)
+    in_the_first_event, after_it = Fault(Way(after=300, since=b"data: ")), Fault(Way(after=0, since=b"}\n\n"))
+    async with fault_proxy(server.url, [in_the_first_event, after_it] * 8) as proxy:
+        caller = reach(server.url)
         first = await caller.do("ask", question())
-        relay.cuts = [0.5, 1.0] * 8
-        async with followed(caller, execution_id) as stream:
+        async with followed(reach(proxy.url), execution_id) as stream:
             told = await stream.take(1)
             await caller.do("answer", first.request_id, text="yes")
             await events_of(caller, 4)
@@ -640,9 +641,9 @@ async def test_a_connection_that_is_cut_in_and_after_every_event_makes_no_gap_an
             told += await stream.take(1)
         assert shape(told) == [*SIX, ("asked", 7)]
         assert told[-1].request_id == last.request_id
-        streams = [call for call in relay.calls if call.startswith("GET /events")]
-        polls = [call for call in relay.calls if call.startswith("GET /poll")]
-        assert (len(streams), len(polls)) == ((14, 0) if execution_id else (12, 1))  # of all, it begins with a poll
+        calls = [bytes(one.up) for one in proxy.connections]
+        assert proxy.struck == len(calls) == (14 if execution_id else 12)
+        assert sum(call.count(b"GET /poll") for call in calls) == (0 if execution_id else 1)  # of all, it begins so
 
 
 @pytest.mark.promise("STREAM-2", "STREAM-9")
@@ -668,19 +669,23 @@ async def test_a_follower_outlives_a_restart_of_the_server(
 async def test_a_follower_of_all_misses_nothing_of_a_break_before_its_first_event(
     server: HumanInputServer, reach: Connect
 ) -> None:
-    async with relayed(server.url) as relay:
+    async with fault_proxy(server.url) as proxy:
         caller = reach(server.url)
         await events_of(caller, 2, "over")
-        async with followed(reach(relay.url)) as stream:
+        async with followed(reach(proxy.url)) as stream:
             coming = asyncio.create_task(stream.next())
-            await relay.until(lambda it: it.blocks == 1)
-            relay.target, real = ("127.0.0.1", free_port()), relay.target
-            await relay.end()
-            await events_of(caller, 2)  # asked and answered while nobody hears
-            relay.target = real
-            await relay.until(lambda it: it.blocks == 2)
+            await until_streams(proxy, 1)
+            async with proxy.refusing():
+                await proxy.cut()
+                await events_of(caller, 2)  # asked and answered while nobody hears
+            await until_streams(proxy, 2)
             await events_of(caller, 2)
             assert (await coming).seq == 1
+
+
+async def until_streams(proxy: FaultProxy, count: int) -> None:
+    """Returns when so many connections have carried a stream."""
+    await proxy.until(lambda it: sum(b": heartbeat" in one.down for one in it.connections) == count)
 
 
 @pytest.mark.promise("STREAM-3")
@@ -811,17 +816,16 @@ async def test_a_stream_that_goes_silent_is_taken_up_again(
     server: HumanInputServer, reach: Connect, soon: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(following, "SILENCE", 0.5)
-    async with relayed(server.url) as relay:
-        relay.hush = 1
+    async with fault_proxy(server.url, [Fault(Way(after=0, then="hush", since=b"}\n\n"))]) as proxy:
         caller = reach(server.url)
         asked = await caller.do("ask", question())
-        async with followed(reach(relay.url), "run-1") as stream:
+        async with followed(reach(proxy.url), "run-1") as stream:
             told = await stream.take(1)
-            await relay.until(lambda it: it.hushed == 1)
+            await proxy.until(lambda it: it.struck == 1)
             await caller.do("answer", asked.request_id, text="yes")
             told += await stream.take(1)
         assert shape(told) == SIX[:2]
-        assert relay.calls[1].startswith(f"GET /events/human-input/run-1?last_event_id={told[0].event_id}")
+        assert f"?last_event_id={told[0].event_id} ".encode() in proxy.connections[1].up
 
 
 async def test_closing_it_ends_the_connection(server: HumanInputServer, reach: Connect) -> None:
