@@ -19,10 +19,10 @@ class Program:
         self._process = process
         self.output = ""
 
-    async def line(self, containing: str) -> str:
+    async def line(self, containing: str, *, within: float | None = 30) -> str:
         """The next line of output that has this text in it."""
         assert self._process.stdout is not None
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(within):
             while line := (await self._process.stdout.readline()).decode():
                 self.output += line
                 if containing in line:
