@@ -10,7 +10,7 @@ import pytest
 from sayso import wire
 from sayso.client import following as following_module
 from sayso.client import pauses
-from sayso.client.following import POLL, SILENCE, Event, Following, Reset
+from sayso.client.following import POLL, POLLING, SILENCE, Event, Following, Reset
 from sayso.errors import Forbidden, Invalid, Misconfigured, NotFound, SaysoError, Unauthorised, Unavailable
 from sayso.model import InputCompleted, InputRequired
 from sayso.wire import HEARTBEAT, error_of
@@ -333,3 +333,38 @@ def test_a_poll_goes_on_as_a_poll_after_a_break() -> None:
     following = polling(IDS[0])
     assert following.broke(OSError()) == pytest.approx(0.2)
     assert (following.road, following.cursor) == ("poll", IDS[0])
+
+
+def polled_for(following: Following, seconds: float) -> None:
+    """Held polls that bring nothing, for so long."""
+    for _ in range(int(seconds / POLL)):
+        following.rest(following.page(page(cursor=IDS[0])), POLL)
+
+
+def test_after_a_while_of_polls_a_stream_is_tried_again_and_kept_when_it_comes() -> None:
+    following = polling(IDS[0])
+    polled_for(following, POLLING - POLL)
+    assert following.road == "poll"
+    polled_for(following, POLL)
+    assert (following.road, following.query["last_event_id"]) == ("sse", IDS[0])
+    following.opened(200, SSE, b"")
+    following.feed(b":")
+    following.broke(None)
+    assert following.road == "sse"
+
+
+@pytest.mark.parametrize("what", ["mute", "no stream"])
+def test_a_stream_that_is_tried_again_and_fares_no_better_is_followed_by_as_many_polls(what: str) -> None:
+    following = polling(IDS[0])
+    for _ in range(3):
+        polled_for(following, POLLING - POLL)
+        assert following.road == "poll"
+        polled_for(following, POLL)
+        assert following.road == "sse"
+        if what == "mute":
+            following.opened(200, SSE, b"")
+            following.broke(OSError())
+        else:
+            with pytest.raises(SaysoError) as caught:
+                following.opened(200, "text/html", b"")
+            assert following.broke(caught.value) == 0.0

@@ -78,9 +78,7 @@ class Trial:
         await asyncio.to_thread(server.__enter__)
         try:
             async with AsyncClient(server.url, KEY) as asker, fault_proxy(server.url, self._faults()) as self._proxy:
-                before = await asker.ask(question(execution_id="before"))
-                kept = (await asker.answer(before.request_id, text="yes")).settled_event_id
-                assert kept
+                kept = (await asker.page()).cursor
                 stream = Stream(self._proxy.url, None, kept) if self._of_all else Stream(self._proxy.url, "run-0")
                 async with asyncio.TaskGroup() as both:
                     both.create_task(self._listen(stream))
@@ -109,7 +107,7 @@ class Trial:
 
     async def _exchange(self, asker: AsyncClient) -> None:
         """Asks and answers until there were cuts enough, and in between once while the server cannot be reached."""
-        await self._ask_and_answer(asker, lag=0)  # a stream of all begins with what is open
+        await self._ask_and_answer(asker, lag=0)  # open until it is told: a stream of all begins with what is open
         await self._until_cut(self._rounds // 2, asker)
         await self._until_told_all_but(0)
         async with self._proxy.refusing():

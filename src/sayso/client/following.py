@@ -17,6 +17,8 @@ SILENCE: Final = 15.0
 """Seconds without a byte after which a stream counts as broken; the server says something every 4 s."""
 POLL: Final = 25.0
 """Seconds that a poll is held."""
+POLLING: Final = 300.0
+"""Seconds of polls after which a stream is tried again: what held streams back may be gone."""
 _HELD: Final = 1.0
 """Seconds from which on a poll counts as one that the server held."""
 _MUTE: Final = 2
@@ -61,6 +63,7 @@ class Following:
         self._begins = execution_id is None and after is None
         """The first call is a poll: it gives the cursor from which what comes next misses nothing."""
         self._only_polls = False
+        self._polled = 0.0
         self._is_known = False
         self._topic = "/human-input" if execution_id is None else f"/human-input/{execution_id}"
         self._pauses = Pauses()
@@ -95,7 +98,7 @@ class Following:
             raise error_of(body, status)
         self._decoder, self._came = Decoder(), False
         if self.road == "sse" and not content_type.startswith("text/event-stream"):
-            self._only_polls = True
+            self._take_to_polling()
             raise _NotAStream
 
     def feed(self, data: bytes) -> list[Told]:
@@ -123,7 +126,11 @@ class Following:
         return [Reset(reason=page.reset["reason"], event_id=page.cursor, more=page.more), *page.events]
 
     def rest(self, told: list[Told], elapsed: float) -> float:
-        """Seconds until the next poll: none, unless someone on the way does not hold the call."""
+        """Seconds until the next call after a poll: none, unless someone on the way does not hold polls."""
+        self._polled += elapsed
+        if self._polled >= POLLING:
+            self._only_polls = False
+            self._mute = _MUTE - 1  # a single mute stream is enough to go on polling
         is_held = elapsed >= _HELD or self._has_more or self.road == "sse"
         return 0.0 if is_held or any(one.type != "reset" for one in told) else self._pauses.next()
 
@@ -139,9 +146,13 @@ class Following:
             raise error
         if self.road == "sse" and reached and not self._came and not isinstance(error, SaysoError):
             self._mute += 1
-            self._only_polls = self._mute >= _MUTE
+            if self._mute >= _MUTE:
+                self._take_to_polling()
         self._came = False
         return self._pauses.next(retry_after)
+
+    def _take_to_polling(self) -> None:
+        self._only_polls, self._polled = True, 0.0
 
 
 class _NotAStream(SaysoError):
