@@ -179,15 +179,24 @@ export interface CallOptions {
   signal?: AbortSignal | undefined;
 }
 
-/** `limit`: requests fetched at a time, 1 to 1000. */
+/**
+ * `limit`: requests fetched at a time, 1 to 1000. `order`: as they were asked (the default), or the newest first.
+ * `q`: only those in whose title, prompt, execution or agent this text stands, whatever its case.
+ */
 export interface ListOptions extends CallOptions {
+  order?: "asked" | "newest" | undefined;
+  q?: string | undefined;
   status?: Status | Status[];
   executionId?: string;
   limit?: number;
 }
 
-/** `executionId`: of one run; without it, of all. `after`: a cursor that was kept. `signal` ends the iterator. */
+/**
+ * `executionId`: of one run; without it, of all. `after`: a cursor that was kept. `signal` ends the iterator. `onState`
+ * hears when the server is heard ("open") and when it no longer is ("broken"); it begins unheard, and heals by itself.
+ */
 export interface FollowOptions extends CallOptions {
+  onState?: (state: "open" | "broken") => void;
   executionId?: string | undefined;
   after?: string | null | undefined;
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -30,7 +31,7 @@ from sayso.model import (
     is_id,
     size,
 )
-from sayso.store import Filter, Page, Store, is_whole
+from sayso.store import SECRET_BYTES, Filter, Page, Secrets, Store, is_whole
 from sayso.wire import Event, Reset
 
 logger = logging.getLogger(__name__)
@@ -75,6 +76,7 @@ class Gateway:
         self._store = store
         self._clock = clock or Clock()
         self._hub = Hub()
+        self._own_secrets: dict[str, bytes] = {}
         self._deadlines = Deadlines(self._clock, self._due, self.expire)
 
     @asynccontextmanager
@@ -279,6 +281,12 @@ class Gateway:
     ) -> tuple[Event, ...]:
         """The asking events of requests that are open, in asking order."""
         return tuple(await self._store.read(execution_id, after=after, limit=limit, open_only=True))
+
+    async def secret(self, name: str) -> bytes:
+        """Random bytes that this store keeps under `name`; where it keeps none, they last as long as this process."""
+        if isinstance(self._store, Secrets):
+            return await self._store.secret(name)
+        return self._own_secrets.setdefault(name, secrets.token_bytes(SECRET_BYTES))
 
     async def _read(self, place: Place, limit: int) -> tuple[Event, ...]:
         return tuple(await self._store.read(place.execution_id, after=place.position, limit=limit))

@@ -65,3 +65,5 @@ READY: Final = 10.0
 """How long a question waits for a server that is just starting."""
 STOP: Final = 2.0
 """How long an orderly stop may take before connections are cut."""
+SESSION: Final = 14 * 86_400
+"""How long a session at the inbox lasts; half of that away, and whoever comes back gets the whole again."""

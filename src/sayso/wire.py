@@ -109,6 +109,12 @@ class LeaseWanted(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     seconds: float
 
 
+class Login(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The body of `POST /session`. Without a key where the server needs none."""
+
+    key: str = ""
+
+
 def encode(value: Any) -> bytes:
     """JSON (RFC 8259), UTF-8, no white space."""
     return _encoder.encode(value)
@@ -180,6 +186,11 @@ def decode_cancellation(data: bytes) -> str:
 def decode_lease(data: bytes) -> LeaseWanted:
     """The body of `PUT /leases/{name}`. Raises Invalid."""
     return _decode(data, LeaseWanted)
+
+
+def decode_login(data: bytes) -> Login:
+    """The body of `POST /session`, which may be empty. Raises Invalid."""
+    return _decode(data or b"{}", Login)
 
 
 def decode_answer_message(data: bytes | str) -> AnswerMessage:

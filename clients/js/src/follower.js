@@ -45,6 +45,8 @@ export class Follower {
   #pollsUntil = -Infinity;
   /** Whether this try brought something; it lets the pauses start anew. */
   #came = false;
+  #isOpen = false;
+  #onState;
   /** Whether any try was answered as a sayso server does; then other answers will pass. */
   #known = false;
 
@@ -53,10 +55,11 @@ export class Follower {
    * @param {import("../index.d.ts").FollowOptions} options
    * @param {typeof TIMES} [times]
    */
-  constructor(line, { executionId, after, signal }, times = TIMES) {
+  constructor(line, { executionId, after, signal, onState = () => {} }, times = TIMES) {
     this.#line = line;
     this.#executionId = executionId;
     this.cursor = after;
+    this.#onState = onState;
     this.#times = times;
     this.#outer = signal;
     signal?.addEventListener("abort", this.#abort);
@@ -92,6 +95,7 @@ export class Follower {
       const polls = performance.now() < this.#pollsUntil;
       const isStream = !polls && !this.#isBeginning;
       let wish = 0;
+      let breaks = isStream;
       this.#came = false;
       try {
         yield* isStream ? this.#streamed() : this.#polled(this.#isBeginning ? 0 : this.#times.wait);
@@ -102,12 +106,21 @@ export class Follower {
           throw error;
         }
         wish = error.retryAfter;
+        breaks = true;
         if (polls) this.#pollsUntil = -Infinity; // polls fare no better
       }
+      if (breaks && !this.#stopped) this.#state(false);
       if (this.#came) this.#pauses.reset();
       if (this.#came && !isStream) continue; // the server held the call, or has more
       await sleep(wish + this.#pauses.next(), this.#stop.signal).catch(() => {});
     }
+  }
+
+  /** @param {boolean} isOpen */
+  #state(isOpen) {
+    if (this.#isOpen === isOpen) return;
+    this.#isOpen = isOpen;
+    this.#onState(isOpen ? "open" : "broken");
   }
 
   /** @param {any} error */
@@ -145,6 +158,7 @@ export class Follower {
         if (done) return;
         this.#failures = 0;
         this.#known = true;
+        this.#state(true);
         this.#came ||= performance.now() - began > this.#times.held;
         yield* this.#told(decoder.decode(value).map(({ id, data }) => ({ event_id: id, ...parsed(data) })));
       }
@@ -214,8 +228,10 @@ export class Follower {
    * @param {import("./line.js").Query} query
    * @param {number} [wait]
    */
-  #get(path, query, wait) {
-    return this.#line.call(path, { query, wait, signal: this.#stop.signal });
+  async #get(path, query, wait) {
+    const reply = await this.#line.call(path, { query, wait, signal: this.#stop.signal });
+    this.#state(true);
+    return reply;
   }
 
   /**

@@ -62,8 +62,8 @@ export class Sayso {
   }
 
   /** @param {import("../index.d.ts").ListOptions} [options] */
-  list({ status, executionId, limit, signal } = {}) {
-    const query = { status: status && [status].flat().join(), execution_id: executionId, limit };
+  list({ status, executionId, order, q, limit, signal } = {}) {
+    const query = { status: status && [status].flat().join(), execution_id: executionId, order, q, limit };
     return new Listing((after) => this.#line.call("/requests", { query: { ...query, after }, signal }));
   }
 

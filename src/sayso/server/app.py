@@ -12,16 +12,19 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp
 
 from sayso.errors import SaysoError
-from sayso.server import health, leases, longpoll, openapi, requests, resumes, sse, websocket
+from sayso.server import health, inbox, leases, longpoll, openapi, requests, resumes, session, sse, websocket
 from sayso.server.access import Access
 from sayso.server.door import Door
 from sayso.server.problems import on_crash, on_disconnect, on_http_exception, on_sayso_error
+from sayso.server.session import Lock, Sessions
 
 
 def build(access: Access, *, api_key: str | None = None, allow_origins: Iterable[str] = ()) -> ASGIApp:
     """The application over `access`. Pages of `allow_origins` (`https://host[:port]`) may call it; others may not."""
     origins = [origin.rstrip("/") for origin in allow_origins]
-    middleware = [Middleware(Door, api_key=api_key, allow_origins=origins)]
+    lock = Lock.of(api_key)
+    sessions = Sessions(access, lock)
+    middleware = [Middleware(Door, lock=lock, sessions=sessions, allow_origins=origins)]
     if origins:
         cors = Middleware(
             CORSMiddleware,
@@ -35,6 +38,8 @@ def build(access: Access, *, api_key: str | None = None, allow_origins: Iterable
         routes=[
             *health.routes(),
             *openapi.routes(),
+            *inbox.routes(),
+            *session.routes(sessions),
             *requests.routes(access),
             *resumes.routes(access),
             *leases.routes(access),

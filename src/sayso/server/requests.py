@@ -58,16 +58,21 @@ class _Requests:
         return _json(await self._access.call(lambda gateway: gateway.settled(request_id, wait=wait)))
 
     async def answer(self, request: Request) -> Response:
-        request_id, by = request.path_params["request_id"], request.state.by
+        request_id, by, channel = request.path_params["request_id"], request.state.by, _channel(request)
         given = decode_submission(await intake.body(request))
-        settled = await self._access.call(lambda gateway: gateway.answer(request_id, given, by=by, channel=_CHANNEL))
+        settled = await self._access.call(lambda gateway: gateway.answer(request_id, given, by=by, channel=channel))
         return _json(settled)
 
     async def cancel(self, request: Request) -> Response:
-        request_id, by = request.path_params["request_id"], request.state.by
+        request_id, by, channel = request.path_params["request_id"], request.state.by, _channel(request)
         reason = decode_cancellation(await intake.body(request))
-        settled = await self._access.call(lambda gateway: gateway.cancel(request_id, reason, by=by, channel=_CHANNEL))
+        settled = await self._access.call(lambda gateway: gateway.cancel(request_id, reason, by=by, channel=channel))
         return _json(settled)
+
+
+def _channel(request: Request) -> str:
+    channel: str | None = request.state.channel
+    return channel or _CHANNEL
 
 
 def _filter(request: Request) -> Filter:

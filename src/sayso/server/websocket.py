@@ -20,6 +20,7 @@ from sayso.wire import accepted_message, decode_answer_message, error_message, r
 
 logger = logging.getLogger(__name__)
 
+_CHANNEL: Final = "websocket"
 RESTART: Final = 1012
 """Close code: the server restarts; come back with your cursor."""
 _CLOSE: Final = 1.0
@@ -89,9 +90,10 @@ class _Session:
             if len(message) > limits.WEBSOCKET_MESSAGE:
                 raise TooLarge(f"a message is at most {limits.WEBSOCKET_MESSAGE} bytes")
             given = decode_answer_message(message)
-            by = self._websocket.scope["state"]["by"]
+            caller = self._websocket.scope["state"]
+            by, channel = caller["by"], caller["channel"] or _CHANNEL
             request = await self._access.call(
-                lambda gateway: gateway.answer(given.request_id, given, by=by, channel="websocket")
+                lambda gateway: gateway.answer(given.request_id, given, by=by, channel=channel)
             )
             return accepted_message(request)
         except SaysoError as error:

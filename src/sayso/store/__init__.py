@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol, runtime_checkable
 
 from sayso import limits
 from sayso.model import InputCompleted, InputRequired, Request, Status
@@ -134,3 +134,15 @@ class Store(Protocol):
     async def prune(self, before: datetime, *, limit: int) -> int:
         """Removes at most `limit` executions, whole, whose every request was settled, and everything kept, before
         `before`; says how many."""
+
+
+SECRET_BYTES: Final = 32
+"""As long as the digest of the MACs that are made with it."""
+
+
+@runtime_checkable
+class Secrets(Protocol):
+    """What a store may offer besides: secrets that every process of this store shares and no one else has."""
+
+    async def secret(self, name: str) -> bytes:
+        """SECRET_BYTES random bytes: made at the first call for this `name`, durable on return, the same ever after."""

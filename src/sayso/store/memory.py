@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import uuid
 from bisect import bisect_right
 from collections.abc import AsyncIterator, Sequence
@@ -11,7 +12,7 @@ from typing import NamedTuple
 
 from sayso.errors import NotFound
 from sayso.model import Fact, InputCompleted, InputRequired, Request
-from sayso.store import Filter, Located, Page, Put, Settled, within_batch
+from sayso.store import SECRET_BYTES, Filter, Located, Page, Put, Settled, within_batch
 from sayso.store.changes import Changes
 from sayso.wire import Event
 
@@ -39,6 +40,7 @@ class MemoryStore:
         self._positions: dict[str, int] = {}
         self._resumes: dict[str, _Kept] = {}
         self._leases: dict[str, _Lease] = {}
+        self._secrets: dict[str, bytes] = {}
         self._changes = Changes()
         self._origin = str(uuid.uuid4())
 
@@ -137,6 +139,9 @@ class MemoryStore:
             del self._streams[execution]
         self._resumes = {id: one for id, one in self._resumes.items() if one.execution_id not in gone}
         return len(gone)
+
+    async def secret(self, name: str) -> bytes:
+        return self._secrets.setdefault(name, secrets.token_bytes(SECRET_BYTES))
 
     def _stream(self, execution_id: str | None) -> Sequence[Event]:
         return self._log if execution_id is None else self._streams.get(execution_id, [])

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import queue
+import secrets
 import sqlite3
 import threading
 import uuid
@@ -20,7 +21,7 @@ from filelock import FileLock, Timeout
 
 from sayso.errors import NotFound, StoreFailed, StoreInUse, StoreTooNew
 from sayso.model import Fact, InputCompleted, InputRequired, Request
-from sayso.store import Filter, Located, Page, Put, Settled, within_batch
+from sayso.store import SECRET_BYTES, Filter, Located, Page, Put, Settled, within_batch
 from sayso.store.changes import Changes
 from sayso.store.sql import migrations, queries
 from sayso.wire import Event, decode_request, encode
@@ -150,6 +151,14 @@ class SQLiteStore:
                 for name in ("prune_events", "prune_requests", "prune_resumes", "prune_stream"):
                     db.execute(_Q[name], {"execution_id": execution_id})
             return len(gone), None
+
+        return await self._write(write)
+
+    async def secret(self, name: str) -> bytes:
+        def write(db: sqlite3.Connection) -> _Written[bytes]:
+            db.execute(_Q["make_secret"], {"key": f"secret:{name}", "value": secrets.token_hex(SECRET_BYTES)})
+            (kept,) = db.execute(_Q["get_meta"], {"key": f"secret:{name}"}).fetchone()
+            return bytes.fromhex(kept), None
 
         return await self._write(write)
 

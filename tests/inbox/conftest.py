@@ -1,0 +1,113 @@
+"""The inbox in a real browser, in front of a real server: what a person sees and presses."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import httpx
+import pytest
+from playwright.async_api import BrowserContext, ConsoleMessage, Locator, Page, expect
+
+from sayso import HumanInputServer
+from tests.browser import PATIENCE, chromium
+from tests.conftest import KEY
+
+expect.set_options(timeout=PATIENCE)
+
+
+class Desk:
+    """One person's browser tab with the inbox in it."""
+
+    def __init__(self, page: Page, url: str) -> None:
+        self.page = page
+        self.url = url
+        self.complaints: list[str] = []
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("console", self._listen)
+
+    def _listen(self, message: ConsoleMessage) -> None:
+        """A policy that was broken says so on the console, as an error."""
+        if message.type == "error" and "Failed to load resource" not in message.text:
+            self.complaints.append(message.text)
+
+    async def open(self, request_id: str | None = None, *, key: str | None = KEY) -> None:
+        """Opens the page, signs in where that is asked, and waits until it is live."""
+        await self.page.goto(f"{self.url}/#/requests/{request_id}" if request_id else f"{self.url}/")
+        if key is not None:
+            await self.page.get_by_label("Key", exact=True).or_(self.live).wait_for()
+            if not await self.live.is_visible():
+                await self.page.get_by_label("Key", exact=True).fill(key)
+                await self.page.keyboard.press("Enter")
+        await self.live.wait_for()
+
+    async def press(self, *keys: str) -> None:
+        for key in keys:
+            await self.page.keyboard.press(key)
+
+    async def write(self, text: str) -> None:
+        await self.page.keyboard.insert_text(text)
+
+    @property
+    def live(self) -> Locator:
+        return self.page.get_by_text("Live", exact=True)
+
+    @property
+    def heading(self) -> Locator:
+        """The title of what is open."""
+        return self.page.get_by_role("article").get_by_role("heading", level=2)
+
+    @property
+    def rows(self) -> Locator:
+        return self.page.get_by_role("navigation").get_by_role("listitem")
+
+    def row(self, title: str) -> Locator:
+        return self.rows.filter(has_text=title)
+
+    def button(self, name: str) -> Locator:
+        return self.page.get_by_role("button", name=name)
+
+    @property
+    def alert(self) -> Locator:
+        return self.page.get_by_label("Messages").get_by_role("alert")
+
+    @property
+    def word(self) -> Locator:
+        return self.page.get_by_label("Messages").get_by_role("status")
+
+    async def sent(self) -> None:
+        """Waits until nothing is held back any more."""
+        await expect(self.button("Undo")).to_have_count(0)
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[BrowserContext]:
+    async with chromium() as context:
+        yield context
+
+
+@pytest.fixture
+async def sit(browser: BrowserContext, server: HumanInputServer) -> AsyncIterator[Callable[[], Any]]:
+    """Gives desks in one browser, as many as a test wants; none of them may complain."""
+    desks: list[Desk] = []
+
+    async def down(url: str | None = None) -> Desk:
+        desk = Desk(await browser.new_page(), url or server.url)
+        desks.append(desk)
+        return desk
+
+    yield down
+    assert [complaint for desk in desks for complaint in desk.complaints] == []
+
+
+@pytest.fixture
+async def desk(sit: Callable[[], Any]) -> Desk:
+    found: Desk = await sit()
+    return found
+
+
+def settled(client: httpx.Client, request_id: str) -> dict[str, Any]:
+    """The request once it is settled."""
+    answer: dict[str, Any] = client.get(f"/requests/{request_id}", params={"wait": 20}).json()
+    assert answer["status"] != "pending", answer
+    return answer
