@@ -212,9 +212,11 @@ class Gateway:
         _check_ids(name=name, holder=holder)
         await self._store.release(name, holder)
 
-    async def list(self, filter: Filter, *, after: int = 0, limit: int = limits.LIST_PAGE) -> Page:
-        """Requests in asking order, and the cursor from which a follower misses nothing that came later."""
-        return await self._store.list(filter, after=after, limit=min(limit, limits.PAGE))
+    async def list(
+        self, filter: Filter, *, after: int = 0, limit: int = limits.LIST_PAGE, newest: bool = False
+    ) -> Page:
+        """Requests in asking order, or the newest first, and the cursor from which a follower misses nothing later."""
+        return await self._store.list(filter, after=after, limit=min(limit, limits.PAGE), newest=newest)
 
     async def settled(self, request_id: str, *, wait: float | None) -> Request:
         """The request once it is settled; or as it is after `wait` seconds (None: no limit) or when the server ends.

@@ -570,7 +570,7 @@ def test_a_sender_that_never_ends_is_stopped_at_the_limit(door: HumanInputServer
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
-        ("GET", "/", 404),
+        ("GET", "/nothing", 404),
         ("GET", "/unknown", 404),
         ("POST", "/requests/a/b/c", 404),
         ("GET", "/requests/a%2Fb/c", 404),

@@ -13,7 +13,7 @@ import pytest
 from sayso import limits
 from sayso.errors import NotFound
 from sayso.model import Option, Request
-from sayso.store import Filter, Page, Store, is_whole
+from sayso.store import SECRET_BYTES, Filter, Page, Secrets, Store, is_whole
 from sayso.wire import Event
 from tests.builders import NOW, answered, asked, completed, new_id, request
 
@@ -178,6 +178,47 @@ async def test_a_list_holds_what_fits_every_member_of_its_filter(store: Store) -
     assert await listed(due_before=late) == ids([kept, done])
     assert await listed(due_before=late + timedelta(microseconds=1)) == ids([kept, later, done])
     assert await listed(due_before=late, status=frozenset({"pending"}), durable=True) == []
+
+
+async def test_a_list_holds_what_mentions_a_text_whatever_its_case(store: Store) -> None:
+    titled = await put(store, title="Pay the HARBOUR", execution_id="run-2")
+    prompted = await put(store, prompt="Is the Straße closed?")
+    by_agent = await put(store, context_data={"agent": "Ærø planner"})
+    elsewhere = await put(store, context="harbour", context_data={"note": "harbour"}, metadata={"title": "harbour"})
+
+    async def listed(text: str, **members: Any) -> list[str]:
+        return ids((await store.list(Filter(text=text, **members), limit=EVERY)).requests)
+
+    assert await listed("harbour") == ids([titled])
+    assert await listed("STRASSE") == ids([prompted])
+    assert await listed("ærø PLAN") == ids([by_agent])
+    assert await listed("run-") == ids([titled, prompted, by_agent, elsewhere])
+    assert await listed("RUN-2", status=frozenset({"pending"})) == ids([titled])
+    assert await listed("%") == []
+    assert await listed("nowhere") == []
+
+
+async def test_a_list_reads_the_newest_first_page_by_page_and_what_comes_later_does_not_shift_it(store: Store) -> None:
+    new = [await put(store, prompt=f"number {number}") for number in range(5)]
+    pages = [await store.list(Filter(), limit=2, newest=True)]
+
+    while pages[-1].next is not None:
+        await put(store, prompt="later")
+        pages.append(await store.list(Filter(), after=pages[-1].next, limit=2, newest=True))
+
+    assert ids(one for page in pages for one in page.requests) == ids(reversed(new))
+    assert [len(page.requests) for page in pages] == [2, 2, 1]
+    assert pages[0].head_event_id == new[-1].asked_event_id
+
+
+async def test_a_secret_is_made_once_and_is_of_its_name(store: Store) -> None:
+    assert isinstance(store, Secrets)
+    secrets = await asyncio.gather(*(store.secret("session") for _ in range(20)))
+
+    assert len(set(secrets)) == 1
+    assert len(secrets[0]) == SECRET_BYTES
+    assert await store.secret("other") != secrets[0]
+    assert await log_of(store) == []
 
 
 async def test_due_before_compares_moments_whatever_their_zone(store: Store) -> None:

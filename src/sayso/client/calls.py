@@ -89,11 +89,18 @@ def look(request_id: str, wait: float = 0.0) -> Call[Request]:
 
 
 def listing(
-    status: Iterable[Status] = (), execution_id: str | None = None, after: str | None = None, limit: int = 100
+    status: Iterable[Status] = (),
+    execution_id: str | None = None,
+    after: str | None = None,
+    limit: int = 100,
+    *,
+    newest: bool = False,
+    q: str | None = None,
 ) -> Call[RequestPage]:
-    """A page of requests, in asking order."""
+    """A page of requests, in asking order, or the newest first."""
     query = [("limit", str(limit)), *(("status", one) for one in status)]
-    query += [(name, value) for name, value in (("execution_id", execution_id), ("after", after)) if value is not None]
+    chosen = {"execution_id": execution_id, "after": after, "order": "newest" if newest else None, "q": q}
+    query += [(name, value) for name, value in chosen.items() if value is not None]
     return Call("GET", "/requests", _page.decode, query=tuple(query))
 
 

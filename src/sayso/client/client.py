@@ -62,15 +62,29 @@ class Client:
         execution_id: str | None = None,
         after: str | None = None,
         limit: int = 100,
+        newest: bool = False,
+        q: str | None = None,
     ) -> RequestPage:
-        """A page of requests in asking order, and the cursor from which `follow` misses nothing. Raises Invalid."""
-        return self._do(calls.persist(calls.listing(status, execution_id, after, limit), **self._times()))
+        """A page of requests, and the cursor from which `follow` misses nothing. Raises Invalid."""
+        return self._do(
+            calls.persist(calls.listing(status, execution_id, after, limit, newest=newest, q=q), **self._times())
+        )
 
-    def list(self, *, status: Iterable[Status] = (), execution_id: str | None = None) -> Iterator[Request]:
-        """All requests, in asking order, page by page."""
+    def list(
+        self,
+        *,
+        status: Iterable[Status] = (),
+        execution_id: str | None = None,
+        newest: bool = False,
+        q: str | None = None,
+    ) -> Iterator[Request]:
+        """All requests, in asking order or the newest first, page by page.
+
+        q: only those in whose title, prompt, execution or agent's name this text stands, whatever its case.
+        """
         status, after = tuple(status), None
         while True:
-            page = self.page(status=status, execution_id=execution_id, after=after)
+            page = self.page(status=status, execution_id=execution_id, after=after, newest=newest, q=q)
             yield from page.requests
             after = page.next
             if after is None:
@@ -202,15 +216,26 @@ class AsyncClient:
         execution_id: str | None = None,
         after: str | None = None,
         limit: int = 100,
+        newest: bool = False,
+        q: str | None = None,
     ) -> RequestPage:
         """As `Client.page`."""
-        return await self._do(calls.persist(calls.listing(status, execution_id, after, limit), **self._times()))
+        return await self._do(
+            calls.persist(calls.listing(status, execution_id, after, limit, newest=newest, q=q), **self._times())
+        )
 
-    async def list(self, *, status: Iterable[Status] = (), execution_id: str | None = None) -> AsyncIterator[Request]:
+    async def list(
+        self,
+        *,
+        status: Iterable[Status] = (),
+        execution_id: str | None = None,
+        newest: bool = False,
+        q: str | None = None,
+    ) -> AsyncIterator[Request]:
         """As `Client.list`."""
         status, after = tuple(status), None
         while True:
-            page = await self.page(status=status, execution_id=execution_id, after=after)
+            page = await self.page(status=status, execution_id=execution_id, after=after, newest=newest, q=q)
             for request in page.requests:
                 yield request
             after = page.next

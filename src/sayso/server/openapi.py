@@ -14,7 +14,8 @@ from starlette.routing import BaseRoute, Route
 
 from sayso import limits
 from sayso.model import STATUSES, InputCompleted, InputRequired, Question, Request, Submission
-from sayso.wire import Cancellation, LeaseWanted, encode
+from sayso.server.session import SessionShown
+from sayso.wire import Cancellation, LeaseWanted, Login, encode
 
 _REF: Final = "#/components/schemas/{name}"
 _ID: Final = {"type": "string", "pattern": r"^[A-Za-z0-9._~:-]{1,128}$"}
@@ -79,7 +80,8 @@ def routes() -> list[BaseRoute]:
 @cache
 def document() -> dict[str, Any]:
     """The document without `servers`, which depend on where the app is mounted."""
-    types = [RequestList, EventPage, Health, Problem, Question, Submission, Cancellation, LeaseWanted, Request]
+    bodies = [Question, Submission, Cancellation, LeaseWanted, Login]
+    types = [RequestList, EventPage, Health, Problem, Request, SessionShown, *bodies]
     _, components = msgspec.json.schema_components(types, ref_template=_REF)
     return {
         "openapi": "3.1.0",
@@ -89,11 +91,12 @@ def document() -> dict[str, Any]:
             "license": {"name": "MIT", "identifier": "MIT"},
             "description": "Questions of AI agents to people. WebSocket: /ws/human-input/{execution_id}.",
         },
-        "security": [{"key": []}],
+        "security": [{"key": []}, {"session": []}],
         "paths": _paths(),
         "components": {
             "schemas": components,
             "securitySchemes": {
+                "session": {"type": "apiKey", "in": "cookie", "name": "sayso_…"},
                 "key": {"type": "http", "scheme": "bearer"},
                 "token": {"type": "apiKey", "in": "query", "name": "token"},
             },
@@ -121,13 +124,17 @@ def _paths() -> dict[str, Any]:
             "after", "query", {"type": "integer", "minimum": 0, "maximum": 2**63 - 1}, "`next` of the page before."
         ),
         _parameter("limit", "query", {"type": "integer", "minimum": 1, "maximum": limits.PAGE}),
+        _parameter("order", "query", {"type": "string", "enum": ["asked", "newest"]}, "As asked, or the newest first."),
+        _parameter(
+            "q", "query", {"type": "string"}, "Only those with this text in title, prompt, execution or agent's name."
+        ),
     ]
     stream = {
         "200": {"description": "Events as they come.", "content": {"text/event-stream": {"schema": {"type": "string"}}}}
     }
     page = _answer("200", "Events after the cursor.", "EventPage")
     settled = _answer("200", "The request as it was settled.", "Request")
-    token: dict[str, Any] = {"security": [{"key": []}, {"token": []}]}
+    token: dict[str, Any] = {"security": [{"key": []}, {"token": []}, {"session": []}]}
     return {
         "/health": {
             "get": {"operationId": "health", "security": [], "responses": _answer("200", "It is there.", "Health")}
@@ -144,6 +151,7 @@ def _paths() -> dict[str, Any]:
                 },
             }
         },
+        "/session": _session(),
         "/requests": {
             "post": _operation(
                 "ask",
@@ -153,7 +161,7 @@ def _paths() -> dict[str, Any]:
                 "409",
                 "413",
             ),
-            "get": _operation("list", listing, _answer("200", "In asking order.", "RequestList"), None),
+            "get": _operation("list", listing, _answer("200", "In the order asked for.", "RequestList"), None),
         },
         "/requests/{request_id}": {
             "get": _operation(
@@ -184,6 +192,18 @@ def _paths() -> dict[str, Any]:
     }
 
 
+def _session() -> dict[str, Any]:
+    open_to_all: dict[str, Any] = {"security": []}
+    shown = _answer("200", "Who is at the inbox; a cookie stands for the key from here on.", "SessionShown")
+    return {
+        "get": _operation("session", [], _answer("200", "Who is at the inbox, if anyone.", "SessionShown"), None)
+        | open_to_all,
+        "post": _operation("beginSession", [], shown, "Login", "413") | open_to_all,
+        "delete": _operation("endSession", [], {"204": {"description": "The cookie is gone."}}, None)
+        | {"security": [{"session": []}]},
+    }
+
+
 def _operation(
     id: str, parameters: list[dict[str, Any]], responses: dict[str, Any], body: str | None, *problems: str
 ) -> dict[str, Any]:
@@ -193,7 +213,7 @@ def _operation(
     found: dict[str, Any] = {"operationId": id, "parameters": parameters, "responses": responses | refusals}
     if body is not None:
         found["requestBody"] = {
-            "required": body != "Cancellation",
+            "required": body not in {"Cancellation", "Login"},
             "content": {"application/json": {"schema": {"$ref": _REF.format(name=body)}}},
         }
     return found

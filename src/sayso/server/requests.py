@@ -17,6 +17,7 @@ from sayso.store import Filter
 from sayso.wire import decode_cancellation, decode_question, decode_submission, encode
 
 _CHANNEL: Final = "http"
+_ORDERS: Final = ("asked", "newest")
 _LAST_POSITION: Final = 2**63 - 1
 
 
@@ -49,7 +50,8 @@ class _Requests:
         after = intake.whole_number(query, "after", default=0, least=0, most=_LAST_POSITION)
         limit = intake.whole_number(query, "limit", default=limits.LIST_PAGE, least=1, most=limits.PAGE)
         filter = _filter(request)
-        page = await self._access.call(lambda gateway: gateway.list(filter, after=after, limit=limit))
+        newest = _is_newest_first(request)
+        page = await self._access.call(lambda gateway: gateway.list(filter, after=after, limit=limit, newest=newest))
         following = None if page.next is None else str(page.next)
         return _json({"requests": page.requests, "next": following, "cursor": page.head_event_id})
 
@@ -84,7 +86,14 @@ def _filter(request: Request) -> Filter:
     execution_id = request.query_params.get("execution_id")
     if execution_id is not None and not is_id(execution_id):
         raise Invalid(Fault("/execution_id", ID_RULE))
-    return Filter(status=statuses or None, execution_id=execution_id)
+    return Filter(status=statuses or None, execution_id=execution_id, text=request.query_params.get("q") or None)
+
+
+def _is_newest_first(request: Request) -> bool:
+    order = request.query_params.get("order", _ORDERS[0])
+    if order not in _ORDERS:
+        raise Invalid(Fault("/order", f"must be of: {', '.join(_ORDERS)}"))
+    return order == _ORDERS[1]
 
 
 def _json(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:

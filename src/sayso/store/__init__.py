@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Final, NamedTuple, Protocol, runtime_checkable
 
 from sayso import limits
 from sayso.model import InputCompleted, InputRequired, Request, Status
@@ -20,10 +20,12 @@ class Filter:
     execution_id: str | None = None
     durable: bool | None = None
     due_before: datetime | None = None
+    text: str | None = None
+    """Stands somewhere in what `mentions` looks at."""
 
 
 class Page(NamedTuple):
-    """Requests in the order they were asked, seen at one moment.
+    """Requests in the order they were asked, or the other way round, seen at one moment.
 
     `next` continues the list (None: there is no more). `head` is the last event of the filter's stream at that moment,
     as event id and position (while there is none: the store's origin, and 0): a follower from there misses nothing the
@@ -55,6 +57,13 @@ class Located(NamedTuple):
 
     execution_id: str | None
     position: int
+
+
+def mentions(text: str, *, title: str, prompt: str, execution_id: str, context_data: Mapping[str, Any] | None) -> bool:
+    """Whether `text`, in whatever case, stands in a request's title, prompt, execution or agent's name."""
+    agent = (context_data or {}).get("agent")
+    wanted, places = text.casefold(), (title, prompt, execution_id, agent if isinstance(agent, str) else "")
+    return any(wanted in place.casefold() for place in places)
 
 
 def is_whole(events: Sequence[Event], limit: int) -> bool:
@@ -96,8 +105,8 @@ class Store(Protocol):
     async def get(self, request_id: str) -> Request | None:
         """The request, or None."""
 
-    async def list(self, filter: Filter, *, after: int = 0, limit: int) -> Page:
-        """At most `limit` requests that fit, in asking order, after a former page's `next`."""
+    async def list(self, filter: Filter, *, after: int = 0, limit: int, newest: bool = False) -> Page:
+        """At most `limit` requests that fit, in asking order (`newest`: against it), after a former page's `next`."""
 
     async def locate(self, event_id: str) -> Located | None:
         """Where this event, or the store's origin, lies; None when it is unknown or was pruned.

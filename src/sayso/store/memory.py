@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from sayso.errors import NotFound
 from sayso.model import Fact, InputCompleted, InputRequired, Request
-from sayso.store import SECRET_BYTES, Filter, Located, Page, Put, Settled, within_batch
+from sayso.store import SECRET_BYTES, Filter, Located, Page, Put, Settled, mentions, within_batch
 from sayso.store.changes import Changes
 from sayso.wire import Event
 
@@ -70,11 +70,12 @@ class MemoryStore:
     async def get(self, request_id: str) -> Request | None:
         return self._requests.get(request_id)
 
-    async def list(self, filter: Filter, *, after: int = 0, limit: int) -> Page:
+    async def list(self, filter: Filter, *, after: int = 0, limit: int, newest: bool = False) -> Page:
+        positions = reversed(self._positions.items()) if newest else self._positions.items()
         fitting = (
             (position, self._requests[request_id])
-            for request_id, position in self._positions.items()
-            if position > after and _fits(self._requests[request_id], filter)
+            for request_id, position in positions
+            if _is_after(position, after, newest) and _fits(self._requests[request_id], filter)
         )
         page = list(islice(fitting, limit))
         stream = self._stream(filter.execution_id)
@@ -160,10 +161,25 @@ class MemoryStore:
         return event.type == "human_input_required" and self._requests[event.request_id].is_open
 
 
+def _mentions(request: Request, text: str) -> bool:
+    return mentions(
+        text,
+        title=request.title,
+        prompt=request.prompt,
+        execution_id=request.execution_id,
+        context_data=request.context_data,
+    )
+
+
+def _is_after(position: int, after: int, newest: bool) -> bool:
+    return position > after if not newest else not after or position < after
+
+
 def _fits(request: Request, filter: Filter) -> bool:
     return (
         (filter.status is None or request.status in filter.status)
         and filter.execution_id in (None, request.execution_id)
         and filter.durable in (None, request.durable)
         and (filter.due_before is None or (request.deadline is not None and request.deadline < filter.due_before))
+        and (filter.text is None or _mentions(request, filter.text))
     )

@@ -17,11 +17,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
+import msgspec
 from filelock import FileLock, Timeout
+from msgspec import Struct, structs
 
 from sayso.errors import NotFound, StoreFailed, StoreInUse, StoreTooNew
 from sayso.model import Fact, InputCompleted, InputRequired, Request
-from sayso.store import SECRET_BYTES, Filter, Located, Page, Put, Settled, within_batch
+from sayso.store import SECRET_BYTES, Filter, Located, Page, Put, Settled, mentions, within_batch
 from sayso.store.changes import Changes
 from sayso.store.sql import migrations, queries
 from sayso.wire import Event, decode_request, encode
@@ -91,8 +93,8 @@ class SQLiteStore:
     async def get(self, request_id: str) -> Request | None:
         return await self._read(lambda db: _get(db, request_id))
 
-    async def list(self, filter: Filter, *, after: int = 0, limit: int) -> Page:
-        return await self._read(lambda db: _list(db, filter, after, limit))
+    async def list(self, filter: Filter, *, after: int = 0, limit: int, newest: bool = False) -> Page:
+        return await self._read(lambda db: _list(db, filter, after, limit, newest))
 
     async def locate(self, event_id: str) -> Located | None:
         def find(db: sqlite3.Connection) -> Located | None:
@@ -330,6 +332,7 @@ def _connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     target = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
     db = sqlite3.connect(target, uri=True, isolation_level=None, check_same_thread=False, timeout=_BUSY_MS / 1_000)
     try:
+        db.create_function("mentions", 2, _mentions, deterministic=True)
         if not read_only:
             db.execute("PRAGMA journal_mode=WAL")
             db.execute("PRAGMA synchronous=FULL")
@@ -375,6 +378,25 @@ def _origin(db: sqlite3.Connection) -> str:
     return str(origin)
 
 
+class _Searched(Struct):
+    """As much of a stored request as a search looks at."""
+
+    title: str
+    prompt: str
+    execution_id: str
+    context_data: dict[str, Any] | None = None
+
+
+_searched: Final = msgspec.json.Decoder(_Searched)
+
+
+def _mentions(data: bytes, text: str) -> bool:
+    try:
+        return mentions(text, **structs.asdict(_searched.decode(data)))
+    except ValueError:
+        return False  # damaged; `_readable` says so where it is listed
+
+
 def _get(db: sqlite3.Connection, request_id: str) -> Request | None:
     row = db.execute(_Q["get_request"], {"request_id": request_id}).fetchone()
     try:
@@ -392,8 +414,8 @@ def _readable(rows: list[tuple[int, bytes]]) -> Iterator[Request]:
             logger.exception("a damaged request was passed over", extra={"position": position})
 
 
-def _list(db: sqlite3.Connection, filter: Filter, after: int, limit: int) -> Page:
-    conditions = ["position > :after"]
+def _list(db: sqlite3.Connection, filter: Filter, after: int, limit: int, newest: bool) -> Page:
+    conditions = ["(position < :after OR :after = 0)" if newest else "position > :after"]
     values: dict[str, Any] = {"after": after, "limit": limit + 1}
     named: dict[str, Any] = {"execution_id": filter.execution_id, "durable": filter.durable}
     for name, value in named.items():
@@ -407,8 +429,12 @@ def _list(db: sqlite3.Connection, filter: Filter, after: int, limit: int) -> Pag
     if filter.due_before is not None:
         conditions.append("deadline_at IS NOT NULL AND deadline_at < :due_before")
         values["due_before"] = _time(filter.due_before)
+    if filter.text is not None:
+        conditions.append("mentions(data, :text)")
+        values["text"] = filter.text
+    order = "position DESC" if newest else "position"
     statement = " ".join(
-        ["SELECT position, data FROM requests WHERE", " AND ".join(conditions), "ORDER BY position LIMIT :limit"]
+        ["SELECT position, data FROM requests WHERE", " AND ".join(conditions), f"ORDER BY {order} LIMIT :limit"]
     )
     head = "head_all" if filter.execution_id is None else "head_execution"
     db.execute("BEGIN")  # one snapshot, so that the list and its head belong together
