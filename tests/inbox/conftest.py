@@ -75,8 +75,14 @@ class Desk:
     def word(self) -> Locator:
         return self.page.get_by_label("Messages").get_by_role("status")
 
+    async def later(self, seconds: float) -> None:
+        """Moves this browser's clock on."""
+        await self.page.clock.fast_forward(int(seconds * 1000))
+
     async def sent(self) -> None:
-        """Waits until nothing is held back any more."""
+        """Lets the time pass in which an answer can be taken back."""
+        await expect(self.button("Undo")).not_to_have_count(0)
+        await self.later(6)
         await expect(self.button("Undo")).to_have_count(0)
 
 
@@ -88,12 +94,16 @@ async def browser() -> AsyncIterator[BrowserContext]:
 
 @pytest.fixture
 async def sit(browser: BrowserContext, server: HumanInputServer) -> AsyncIterator[Callable[[], Any]]:
-    """Gives desks in one browser, as many as a test wants; none of them may complain."""
+    """Gives desks, as many as a test wants, in one browser or (`apart`) each in its own; none of them may complain."""
     desks: list[Desk] = []
+    assert browser.browser is not None
 
-    async def down(url: str | None = None) -> Desk:
-        desk = Desk(await browser.new_page(), url or server.url)
-        desks.append(desk)
+    async def down(url: str | None = None, *, apart: bool = False) -> Desk:
+        context = await browser.browser.new_context() if apart and browser.browser else browser
+        context.set_default_timeout(PATIENCE)
+        if apart or not desks:
+            await context.clock.install()
+        desks.append(desk := Desk(await context.new_page(), url or server.url))
         return desk
 
     yield down

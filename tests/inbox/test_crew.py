@@ -25,11 +25,13 @@ async def test_a_crew_asks_and_a_person_revises_approves_edits_and_rejects_by_ke
     await desk.press("j", "Enter", "r")
     await desk.write("shorter")
     await desk.press("Control+Enter")
+    await desk.sent()
     await expect(desk.row("round 2")).to_have_count(1)
     await desk.press("j")
     await expect(desk.page.get_by_label("Draft", exact=True)).to_contain_text("with: shorter")
     await expect(desk.page.get_by_label("Earlier rounds")).to_contain_text("shorter")
     await desk.press("a")
+    await desk.sent()
     assert (await first).raw == "draft 2 with: shorter"
 
     second = asyncio.create_task(asyncio.to_thread(a_crew(ScriptedModel(), name="Write the weather").kickoff))
@@ -37,6 +39,7 @@ async def test_a_crew_asks_and_a_person_revises_approves_edits_and_rejects_by_ke
     await desk.press("j", "e", "Control+a")
     await desk.write("It rains.")
     await desk.press("Control+Enter")
+    await desk.sent()
     assert (await second).raw == "It rains."
 
     third = asyncio.create_task(asyncio.to_thread(a_crew(ScriptedModel(), name="Write the sports").kickoff))
@@ -44,6 +47,7 @@ async def test_a_crew_asks_and_a_person_revises_approves_edits_and_rejects_by_ke
     await desk.press("j", "x")
     await desk.write("not today")
     await desk.press("Control+Enter")
+    await desk.sent()
     (ending,) = await asyncio.gather(third, return_exceptions=True)
     assert isinstance(ending, Rejected)
     assert "not today" in str(ending)
