@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import httpx
@@ -116,8 +116,43 @@ async def desk(sit: Callable[[], Any]) -> Desk:
     return found
 
 
-def settled(client: httpx.Client, request_id: str) -> dict[str, Any]:
-    """The request once it is settled."""
-    answer: dict[str, Any] = client.get(f"/requests/{request_id}", params={"wait": 20}).json()
-    assert answer["status"] != "pending", answer
-    return answer
+class Elsewhere:
+    """What agents and people do without the inbox, over plain HTTP."""
+
+    def __init__(self, url: str) -> None:
+        self._http = httpx.Client(base_url=url, headers={"Authorization": f"Bearer {KEY}"}, timeout=60)
+
+    def ask(self, **members: Any) -> str | None:
+        """The id of what was asked; None where the server does not take it."""
+        response = self._http.post("/requests", json={"execution_id": "run-1", "prompt": "Ship it?"} | members)
+        return str(response.json()["request_id"]) if response.status_code == 201 else None
+
+    def answer(self, id: str, text: str) -> None:
+        assert self._http.post(f"/requests/{id}/answer", json={"human_feedback": text}).status_code == 200
+
+    def cancel(self, id: str, reason: str) -> None:
+        assert self._http.post(f"/requests/{id}/cancel", json={"reason": reason}).status_code == 200
+
+    def look(self, id: str) -> dict[str, Any]:
+        request: dict[str, Any] = self._http.get(f"/requests/{id}").json()
+        return request
+
+    def listed(self) -> list[dict[str, Any]]:
+        requests: list[dict[str, Any]] = self._http.get("/requests").json()["requests"]
+        return requests
+
+    def settled(self, id: str) -> dict[str, Any]:
+        """The request once it is settled."""
+        request: dict[str, Any] = self._http.get(f"/requests/{id}", params={"wait": 20}).json()
+        assert request["status"] != "pending", request
+        return request
+
+    def close(self) -> None:
+        self._http.close()
+
+
+@pytest.fixture
+def elsewhere(server: HumanInputServer) -> Iterator[Elsewhere]:
+    found = Elsewhere(server.url)
+    yield found
+    found.close()

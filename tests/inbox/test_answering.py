@@ -6,11 +6,10 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-import httpx
 import pytest
 from playwright.async_api import expect
 
-from tests.inbox.conftest import Desk, settled
+from tests.inbox.conftest import Desk, Elsewhere
 
 Ask = Callable[..., dict[str, Any]]
 REVIEW = {"kind": "review", "title": "Announce it", "context": "The ferry sails.\n\nIt costs 40 kr."}
@@ -40,29 +39,29 @@ ADDRESS = {
 
 
 @pytest.mark.promise("INBOX-2")
-async def test_an_answer_can_be_taken_back_until_it_is_sent(desk: Desk, ask: Ask, client: httpx.Client) -> None:
+async def test_an_answer_can_be_taken_back_until_it_is_sent(desk: Desk, ask: Ask, elsewhere: Elsewhere) -> None:
     id = ask(**REVIEW)["request_id"]
     await desk.open(id)
     await desk.press("a")
     await expect(desk.word).to_contain_text("Approved · Announce it")
     await expect(desk.rows).to_have_count(0)
     await desk.later(4)
-    assert client.get(f"/requests/{id}").json()["status"] == "pending"
+    assert elsewhere.look(id)["status"] == "pending"
     await desk.press("u")
     await expect(desk.row("Announce it")).to_have_count(1)
     await desk.later(20)
-    assert client.get(f"/requests/{id}").json()["status"] == "pending"
+    assert elsewhere.look(id)["status"] == "pending"
 
     await desk.press("a")
     await expect(desk.rows).to_have_count(0)
     await desk.sent()
-    assert settled(client, id)["answer"]["decision"] == "approve"
+    assert elsewhere.settled(id)["answer"]["decision"] == "approve"
 
 
 @pytest.mark.promise("INBOX-2")
 @pytest.mark.parametrize("leave", ["close", "elsewhere", "reload"])
 async def test_an_answer_is_sent_at_once_when_the_page_goes_away(
-    desk: Desk, ask: Ask, client: httpx.Client, leave: str
+    desk: Desk, ask: Ask, elsewhere: Elsewhere, leave: str
 ) -> None:
     id = ask(**REVIEW)["request_id"]
     await desk.open(id)
@@ -76,12 +75,12 @@ async def test_an_answer_is_sent_at_once_when_the_page_goes_away(
         await desk.page.goto("about:blank")
     else:
         await desk.page.reload()
-    answer = settled(client, id)
+    answer = elsewhere.settled(id)
     assert (answer["answer"]["decision"], answer["answer"]["text"]) == ("reject", "not so")
     assert answer["settled_channel"] == "inbox"
 
 
-async def test_a_call_is_edited_as_json_with_its_changes_shown(desk: Desk, ask: Ask, client: httpx.Client) -> None:
+async def test_a_call_is_edited_as_json_with_its_changes_shown(desk: Desk, ask: Ask, elsewhere: Elsewhere) -> None:
     id = ask(**CALL)["request_id"]
     await desk.open(id)
     await expect(desk.page.get_by_label("The call it wants to make")).to_contain_text("refund")
@@ -98,20 +97,20 @@ async def test_a_call_is_edited_as_json_with_its_changes_shown(desk: Desk, ask: 
     await expect(changes.locator("ins")).to_have_text("60.25")
     await desk.press("Control+Enter")
     await desk.sent()
-    assert settled(client, id)["answer"]["edited"] == {"amount": 60.25, "to": "Ea"}
+    assert elsewhere.settled(id)["answer"]["edited"] == {"amount": 60.25, "to": "Ea"}
 
 
-async def test_an_option_is_chosen_by_its_number(desk: Desk, ask: Ask, client: httpx.Client) -> None:
+async def test_an_option_is_chosen_by_its_number(desk: Desk, ask: Ask, elsewhere: Elsewhere) -> None:
     id = ask(options=[{"id": "ebj", "label": "Esbjerg"}, {"id": "hir", "label": "Hirtshals"}])["request_id"]
     await desk.open(id)
     await expect(desk.button("Hirtshals")).to_be_visible()
     await desk.press("2")
     await desk.sent()
-    assert settled(client, id)["answer"]["option_ids"] == ["hir"]
+    assert elsewhere.settled(id)["answer"]["option_ids"] == ["hir"]
 
 
 async def test_a_form_is_made_from_its_schema_and_gives_values_of_the_right_types(
-    desk: Desk, ask: Ask, client: httpx.Client
+    desk: Desk, ask: Ask, elsewhere: Elsewhere
 ) -> None:
     id = ask(title="Delivery", response_schema=ADDRESS)["request_id"]
     await desk.open(id)
@@ -146,7 +145,8 @@ async def test_a_form_is_made_from_its_schema_and_gives_values_of_the_right_type
     await form.get_by_label("People").fill("2")
     await form.get_by_label("Zip").fill("6700")
     await desk.press("Control+Enter")
-    assert settled(client, id)["answer"]["values"] == {
+    await desk.sent()
+    assert elsewhere.settled(id)["answer"]["values"] == {
         "name": "Anna",
         "people": 2,
         "weight": 1.5,
@@ -158,7 +158,7 @@ async def test_a_form_is_made_from_its_schema_and_gives_values_of_the_right_type
     }
 
 
-async def test_several_of_one_shape_are_answered_at_once(desk: Desk, ask: Ask, client: httpx.Client) -> None:
+async def test_several_of_one_shape_are_answered_at_once(desk: Desk, ask: Ask, elsewhere: Elsewhere) -> None:
     alike = [
         ask(title=f"Pay {number}", action={"name": "pay", "args": {"invoice": number}})["request_id"]
         for number in range(3)
@@ -176,12 +176,12 @@ async def test_several_of_one_shape_are_answered_at_once(desk: Desk, ask: Ask, c
     await desk.button("Approve 3").click()
     await expect(desk.word).to_contain_text("Approved · Pay 0 and 2 others")
     await desk.sent()
-    assert {settled(client, id)["answer"]["decision"] for id in alike} == {"approve"}
-    assert client.get(f"/requests/{other}").json()["status"] == "pending"
+    assert {elsewhere.settled(id)["answer"]["decision"] for id in alike} == {"approve"}
+    assert elsewhere.look(other)["status"] == "pending"
 
 
 async def test_two_browsers_answer_the_same_request_and_the_later_one_learns_who_was_first(
-    sit: Callable[..., Any], ask: Ask, client: httpx.Client
+    sit: Callable[..., Any], ask: Ask, elsewhere: Elsewhere
 ) -> None:
     id = ask(**REVIEW)["request_id"]
     one, other = await sit(apart=True), await sit(apart=True)
@@ -195,7 +195,7 @@ async def test_two_browsers_answer_the_same_request_and_the_later_one_learns_who
     await other.press("Control+Enter")
     await expect(other.word).to_contain_text("Edited")
     await one.sent()
-    assert settled(client, id)["answer"]["decision"] == "reject"
+    assert elsewhere.settled(id)["answer"]["decision"] == "reject"
     await expect(other.alert).to_contain_text("someone at the inbox was first in the inbox")
     await expect(other.alert).to_contain_text("rejected: “It is not true.”")
     await other.later(6)
@@ -203,21 +203,21 @@ async def test_two_browsers_answer_the_same_request_and_the_later_one_learns_who
     await expect(other.page.get_by_label("The answer")).to_contain_text("Rejected")
     await other.page.get_by_text("What you had written").click()
     await expect(other.page.get_by_label("What you had written")).to_have_text("Mine.")
-    assert settled(client, id)["answer"]["text"] == "It is not true."
+    assert elsewhere.settled(id)["answer"]["text"] == "It is not true."
 
 
 async def test_an_answer_that_comes_too_late_is_rolled_back_also_when_no_event_came_first(
-    desk: Desk, ask: Ask, client: httpx.Client
+    desk: Desk, ask: Ask, elsewhere: Elsewhere
 ) -> None:
     id = ask(**REVIEW)["request_id"]
     await desk.open(id)
-    await desk.page.route(f"**/requests/{id}/answer", lambda route: _settle_first(client, id, route))
+    await desk.page.route(f"**/requests/{id}/answer", lambda route: _settle_first(elsewhere, id, route))
     await desk.press("a")
     await desk.later(6)
     await expect(desk.alert).to_contain_text("someone with the key was first over HTTP")
     await expect(desk.alert).to_contain_text("“by another road”")
 
 
-async def _settle_first(client: httpx.Client, id: str, route: Any) -> None:
-    client.post(f"/requests/{id}/answer", json={"human_feedback": "by another road"})
+async def _settle_first(elsewhere: Elsewhere, id: str, route: Any) -> None:
+    elsewhere.answer(id, "by another road")
     await route.continue_()

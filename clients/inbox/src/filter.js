@@ -9,6 +9,9 @@ export const FIELDS = ["agent", "run", "kind", "status", "priority", "by", "for"
 const UNITS = { s: 1000, m: 60_000, min: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 };
 const TERM = /(?:([a-z]+):)?(?:"([^"]*)"?|(\S+))/gi;
 
+const ID_PART = 6;
+/** Letters of a request's id that are enough to mean it; fewer are in every second one. */
+
 /** @param {string} text @returns {Query} */
 export function parsed(text) {
   /** @type {Query} */
@@ -32,7 +35,8 @@ export function parsed(text) {
 export function fits(request, query, now) {
   if (!query.words.length && !query.fields.size) return true;
   const text = query.words.length ? textOf(request) : "";
-  return query.words.every((word) => text.includes(word)) && [...query.fields].every(([field, values]) => values.some((value) => has(request, field, value, now)));
+  const says = (/** @type {string} */ word) => text.includes(word) || (word.length >= ID_PART && request.request_id.toLowerCase().includes(word));
+  return query.words.every(says) && [...query.fields].every(([field, values]) => values.some((value) => has(request, field, value, now)));
 }
 
 /** What a field is set to in `text`; "" when it is not. @param {string} text @param {string} field */
@@ -56,8 +60,8 @@ export function withField(text, field, value) {
 
 /** @param {Request} request */
 function textOf(request) {
-  const { title, prompt, context, execution_id, request_id, action } = request;
-  return [title, prompt, context, execution_id, request_id, agentOf(request), action?.name ?? ""].join("\n").toLowerCase();
+  const { title, prompt, context, execution_id, action } = request;
+  return [title, prompt, context, execution_id, agentOf(request), action?.name ?? ""].join("\n").toLowerCase();
 }
 
 /** @param {Request} request @param {string} field @param {string} value @param {number} now */
