@@ -50,7 +50,7 @@ class Desk:
 
     @property
     def live(self) -> Locator:
-        return self.page.get_by_text("Live", exact=True)
+        return self.page.get_by_text("Live", exact=True).locator("visible=true")
 
     @property
     def heading(self) -> Locator:

@@ -3,6 +3,7 @@
 import { open } from "../lists.js";
 import { haveOneShape } from "../shape.js";
 import { agentOf, counted, titleOf } from "../words.js";
+import { LinkState } from "./link_state.jsx";
 import { Composer } from "./composer.jsx";
 
 const SHOWN = 50;
@@ -18,6 +19,9 @@ export function Batch({ inbox, state }) {
       <header class="head">
         <div class="head-line">
           <h2 id="title">{counted(requests.length, "question")} selected</h2>
+          <span class="narrow">
+            <LinkState inbox={inbox} link={state.link} />
+          </span>
         </div>
         <p class="quiet">{isOne ? "They take the same answers: one answer goes to each." : "They take different answers. Select only questions of one kind, with the same options, form or call, to answer them at once."}</p>
       </header>

@@ -6,6 +6,7 @@ import { Composer } from "./composer.jsx";
 import { Changes } from "./changes.jsx";
 import { Ending } from "./ending.jsx";
 import { Icon, Priority } from "./icon.jsx";
+import { LinkState } from "./link_state.jsx";
 import { Json } from "./json.jsx";
 import { Prose } from "./prose.jsx";
 import { Rounds, roundsBefore } from "./rounds.jsx";
@@ -58,6 +59,9 @@ function Head({ inbox, state, request }) {
           <Icon name="back" />
         </button>
         <h2 id="title">{titleOf(request)}</h2>
+        <span class="narrow">
+          <LinkState inbox={inbox} link={state.link} />
+        </span>
         <div class="tools">
           <button type="button" class="tool" onClick={() => inbox.copyLink(request)} aria-label="Copy the link" title="Copy the link (L)">
             <Icon name="link" />
