@@ -1,5 +1,6 @@
 /** The client: asks, looks, lists, answers, cancels, follows. */
 
+import { NotFound } from "./errors.js";
 import { Follower } from "./follower.js";
 import { Line } from "./line.js";
 import { Listing } from "./listing.js";
@@ -41,7 +42,7 @@ export class Sayso {
    * @param {CallOptions & { wait?: number }} [options]
    * @returns {Promise<Request>}
    */
-  get(id, { wait, signal } = {}) {
+  async get(id, { wait, signal } = {}) {
     return this.#line.call(address(id), { wait, signal });
   }
 
@@ -85,7 +86,7 @@ export class Sayso {
    * @param {CallOptions} [options]
    * @returns {Promise<Request>}
    */
-  cancel(id, reason, { signal } = {}) {
+  async cancel(id, reason, { signal } = {}) {
     return this.#line.call(`${address(id)}/cancel`, { method: "POST", body: { reason }, signal });
   }
 
@@ -96,4 +97,7 @@ export class Sayso {
 }
 
 /** @param {string} id */
-const address = (id) => `/requests/${encodeURIComponent(id)}`;
+function address(id) {
+  if (id === "." || id === "..") throw new NotFound("that can be no request's id", { code: "not-found", status: 404 });
+  return `/requests/${encodeURIComponent(id)}`; // an address would fold those two away, and mean another thing
+}

@@ -60,6 +60,32 @@ test("a stream without a byte counts as broken; one with heartbeats does not", L
   await follower.return();
 });
 
+test("it says when the server is heard and when it no longer is, each once", LIMIT, async (t) => {
+  calm(t);
+  const states = [];
+  const onState = (state) => states.push(state);
+  const streamed = follow(script(ended(block("1")), lost, open(block("2"))).fetch, { onState });
+  assert.deepEqual(states, []);
+  await take(streamed, 2);
+  assert.deepEqual(states, ["open", "broken", "open"]);
+  await streamed.return();
+  assert.deepEqual(states, ["open", "broken", "open"]);
+
+  states.length = 0;
+  const polled = follow(script(html, page(["1"]), page(["2"]), lost, page(["3"])).fetch, { onState });
+  await take(polled, 3);
+  assert.deepEqual(states, ["open", "broken", "open"]);
+  await polled.return();
+
+  states.length = 0;
+  const fresh = follow(script(() => json({ requests: [], next: null, cursor: null }), never).fetch, { executionId: undefined, after: null, onState });
+  const next = fresh.next();
+  await new Promise((done) => setTimeout(done, 20));
+  assert.deepEqual(states, ["open"], "a server that holds nothing yet is heard all the same");
+  await fresh.return();
+  await next;
+});
+
 test("a consumer that takes its time does not break the stream", LIMIT, async () => {
   const { fetch, calls } = script(open(block("1"), block("2")));
   const follower = follow(fetch);

@@ -79,6 +79,15 @@ test("an invalid question and an unknown request have errors of their own", LIMI
   });
   for (const id of ["nobody", "a/b", ".", ".."]) await assert.rejects(client.get(id), sayso.NotFound, id);
   await assert.rejects(client.cancel("nobody"), sayso.NotFound);
+  await assert.rejects(client.answer("..", { text: "yes" }), sayso.NotFound);
+});
+
+test("a list can begin with the newest, and look for a text", LIMIT, async () => {
+  const executionId = `run-${crypto.randomUUID()}`;
+  for (const prompt of ["Ship it?", "Stop it?", "SHIP more?"]) await client.ask({ execution_id: executionId, prompt });
+  const prompts = async (options) => (await take(client.list({ executionId, limit: 1, ...options }), 9)).map(({ prompt }) => prompt);
+  assert.deepEqual(await prompts({ order: "newest" }), ["SHIP more?", "Stop it?", "Ship it?"]);
+  assert.deepEqual(await prompts({ q: "ship" }), ["Ship it?", "SHIP more?"]);
 });
 
 test("settled waits for a cancellation", LIMIT, async () => {
