@@ -25,6 +25,7 @@ def test_the_demo_answers_itself_and_the_crew_follows_the_feedback() -> None:
     run = demo("--answer", "make it shorter")
 
     assert run.returncode == 0, run.stderr
+    assert re.search(r"^The inbox: http://localhost:\d+/$", run.stdout, re.MULTILINE)
     first, second = re.findall(r"--- [^\n]*, round \d+ ---\n(.*?)\n---\n", run.stdout, re.DOTALL)
     assert len(second) < len(first)
     assert run.stdout.rstrip().endswith(second)

@@ -1,6 +1,6 @@
 """A newsroom of two agents: one gathers facts, one writes, and a person reviews the text over the network.
 
-    python examples/newsroom/main.py                       # you answer, with the command it prints
+    python examples/newsroom/main.py                       # you answer, in the inbox that it opens
     python examples/newsroom/main.py --answer "shorter"    # answers by itself over HTTP, then approves
 
 With OPENAI_API_KEY (or ANTHROPIC_API_KEY, GEMINI_API_KEY) in the environment a real model writes; otherwise a scripted
@@ -14,6 +14,7 @@ import os
 import sys
 import tempfile
 import threading
+import webbrowser
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -115,11 +116,19 @@ def explain(server: HumanInputServer, request_id: str) -> None:
     """What a person can do now."""
     key = '-H "Authorization: Bearer $SAYSO_API_KEY" ' if os.environ.get("SAYSO_API_KEY") else ""
     curl = f"curl {key}{server.url}/requests/{request_id}/answer -d"
-    print("The crew waits for you. In another terminal:")
+    print(f"The crew waits for you: {server.url}/#/requests/{request_id}")
+    print("Or in another terminal:")
     print(f'  change it:  {curl} \'{{"human_feedback": "make it shorter"}}\'')
     print(f'  take it:    {curl} \'{{"decision": "approve"}}\'')
     print(f'  your text:  {curl} \'{{"decision": "edit", "edited": "Harbour 2.4 is here."}}\'')
     print(f'  stop it:    {curl} \'{{"decision": "reject"}}\'', flush=True)
+
+
+def has_screen() -> bool:
+    """Whether a browser can be shown to whoever started this."""
+    return sys.stdout.isatty() and (
+        sys.platform in {"darwin", "win32"} or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
+    )
 
 
 def main() -> int:
@@ -144,9 +153,12 @@ def run(port: int, store: str, answers: list[str]) -> int:
     """One run of the crew; the exit code."""
     with serving(port, store) as server, execution() as execution_id:
         print(f"Listening on {server.url}; this run is {execution_id}.")
+        print(f"The inbox: {server.url}/")
         print(f"Watch it:  curl -N {server.url}/events/human-input/{execution_id}", flush=True)
         watcher = threading.Thread(target=show_events, args=(server, execution_id, answers), daemon=True)
         watcher.start()
+        if not answers and has_screen():
+            webbrowser.open(server.url)
         try:
             result = newsroom(model()).kickoff()
         except Rejected as rejection:

@@ -12,6 +12,7 @@ from tests.runtime.programs import program
 EXAMPLES = Path(__file__).parents[2] / "examples"
 COMMANDS = {
     "durable": ["durable/main.py"],
+    "embedded": ["embedded/main.py", "--check"],
     "flow": ["flow/main.py"],
     "threads": ["threads/main.py"],
     "web": ["web/main.py", "--check"],

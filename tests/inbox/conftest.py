@@ -53,6 +53,10 @@ class Desk:
         return self.page.get_by_text("Live", exact=True).locator("visible=true")
 
     @property
+    def offline(self) -> Locator:
+        return self.page.get_by_text("Offline", exact=True).locator("visible=true")
+
+    @property
     def heading(self) -> Locator:
         """The title of what is open."""
         return self.page.get_by_role("article").get_by_role("heading", level=2)

@@ -196,7 +196,7 @@ async def test_two_browsers_answer_the_same_request_and_the_later_one_learns_who
     await expect(other.word).to_contain_text("Edited")
     await one.sent()
     assert elsewhere.settled(id)["answer"]["decision"] == "reject"
-    await expect(other.alert).to_contain_text("someone at the inbox was first in the inbox")
+    await expect(other.alert).to_contain_text("Someone was first in the inbox")
     await expect(other.alert).to_contain_text("rejected: “It is not true.”")
     await other.later(6)
     await other.button("Show").click()
@@ -214,7 +214,7 @@ async def test_an_answer_that_comes_too_late_is_rolled_back_also_when_no_event_c
     await desk.page.route(f"**/requests/{id}/answer", lambda route: _settle_first(elsewhere, id, route))
     await desk.press("a")
     await desk.later(6)
-    await expect(desk.alert).to_contain_text("someone with the key was first over HTTP")
+    await expect(desk.alert).to_contain_text("Someone with the key was first over HTTP")
     await expect(desk.alert).to_contain_text("“by another road”")
 
 

@@ -56,4 +56,4 @@ async def test_a_crew_asks_and_a_person_revises_approves_edits_and_rejects_by_ke
     await expect(desk.rows).to_have_count(4)
     await expect(desk.row("Write the sports")).to_contain_text("rejected")
     await desk.press("j")
-    await expect(desk.page.get_by_label("The answer")).to_contain_text("someone at the inbox · in the inbox")
+    await expect(desk.page.get_by_label("The answer")).to_contain_text("someone · in the inbox")

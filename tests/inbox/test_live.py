@@ -50,7 +50,7 @@ async def test_a_restart_of_the_server_is_seen_and_healed_without_a_reload(
     await expect(desk.rows).to_have_count(2)
 
     first.stop()
-    await expect(desk.page.get_by_text("Offline", exact=True)).to_be_visible()
+    await expect(desk.offline).to_be_visible()
     serve(store=store, port=port)
     agents.answer(done, "yes")
     agents.ask(title="asked meanwhile")

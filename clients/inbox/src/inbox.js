@@ -378,8 +378,8 @@ export class Inbox {
   #tellFirst(request) {
     const said = saidOf(request);
     const who = request.settled_channel === "system" ? "" : `${personOf(request.settled_by)} was first ${channelOf(request.settled_channel)}`.trim();
-    const how = `It ${request.status === "answered" ? "was " : ""}${endingOf(request)}${said ? `: “${said.slice(0, 300)}”` : "."}`;
-    this.note({ tone: "bad", title: who || titleOf(request), detail: `${titleOf(request)} · ${how} Your answer was not used.`, requestId: request.request_id, until: null });
+    const how = `It ${request.status === "answered" ? "was " : ""}${endingOf(request)}${said ? `: “${said.slice(0, 300)}”.` : "."}`;
+    this.note({ tone: "bad", title: capital(who || titleOf(request)), detail: `${titleOf(request)} · ${how} Your answer was not used.`, requestId: request.request_id, until: null });
   }
 
   // Telling
@@ -599,6 +599,9 @@ const titles = ([first, ...others]) => (first ? titleOf(first) + (others.length 
 
 /** @param {import("./types.d.ts").Submission} submission */
 const said = ({ decision }) => ({ approve: "Approved", edit: "Edited", respond: "Answered", reject: "Rejected" })[decision ?? "respond"];
+
+/** @param {string} text */
+const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
 /** @param {any} error */
 function sentence(error) {

@@ -2,6 +2,9 @@
 
 /** @typedef {{ key: string, command: string, says: string, shown?: string }} Binding */
 
+/** The key that stands for a command on this machine. */
+export const MOD = /Mac|iPhone|iPad/.test(globalThis.navigator?.platform ?? "") ? "⌘" : "Ctrl";
+
 /** @type {readonly { name: string, bindings: readonly Binding[] }[]} */
 export const GROUPS = [
   {
@@ -24,7 +27,7 @@ export const GROUPS = [
       { key: "x", command: "reject", says: "Reject, with a reason" },
       { key: "1", command: "option", says: "Choose an option by its number", shown: "1 – 9" },
       { key: "u", command: "undo", says: "Undo, within 5 s" },
-      { key: "Mod+Enter", command: "submit", says: "Send what you have written", shown: "Ctrl Enter" },
+      { key: "Mod+Enter", command: "submit", says: "Send what you have written", shown: `${MOD} Enter` },
     ],
   },
   {

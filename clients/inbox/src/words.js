@@ -49,7 +49,7 @@ export function titleOf(request) {
 const PEOPLE = new Map([
   ["anonymous", "someone on this machine"],
   ["key:default", "someone with the key"],
-  ["session:default", "someone at the inbox"],
+  ["session:default", "someone"],
   ["system:deadline", "the deadline"],
   ["system:asker", "the asker"],
 ]);

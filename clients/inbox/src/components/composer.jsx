@@ -1,6 +1,7 @@
 /** Where a person answers: the page's own controls, outside of everything that an agent wrote. */
 
 import { editable, editsByForm, fieldsOf, formFor, hasWords } from "../answers.js";
+import { MOD } from "../keys.js";
 import { Changes } from "./changes.jsx";
 import { Faults, SchemaForm } from "./form.jsx";
 import { Icon } from "./icon.jsx";
@@ -167,7 +168,7 @@ function Writing({ inbox, mode, send, draft, isDanger = false, hidesFaults = fal
       {send && (
         <div class="writing-foot">
           <span class="hint">
-            <kbd>Ctrl</kbd> <kbd>Enter</kbd> sends
+            <kbd>{MOD}</kbd> <kbd>Enter</kbd> sends
           </span>
           <button type="submit" class={`primary ${isDanger ? "danger" : ""}`}>
             {send}

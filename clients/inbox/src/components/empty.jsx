@@ -17,7 +17,7 @@ export function FirstQuestion({ inbox, needsKey }) {
       <section aria-label="Ask the first question">
         <h3>From crewAI</h3>
         <pre class="json" tabIndex={0} aria-label="Python">
-          <code>{`task = Task(..., human_input=True)\n\ninstall(connect("${url}"${needsKey ? ', api_key="…"' : ""}))\ncrew.kickoff()`}</code>
+          <code>{`from sayso import connect\nfrom sayso.adapters.crewai import install\n\ntask = Task(..., human_input=True)\n\ninstall(connect("${url}"${needsKey ? ', api_key="…"' : ""}))\ncrew.kickoff()`}</code>
         </pre>
         <h3>From a shell</h3>
         <pre class="json" tabIndex={0} aria-label="Shell">

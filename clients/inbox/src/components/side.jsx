@@ -70,7 +70,7 @@ function NoRows({ inbox, state }) {
       </Nothing>
     );
   }
-  return <Nothing title={state.view === "waiting" ? "All answered" : "Nothing was settled yet"} />;
+  return <Nothing title={state.view === "waiting" ? "Nothing waits" : "Nothing was settled yet"} />;
 }
 
 /** @param {{ inbox: Inbox, state: State }} props */
