@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 import pytest
-from playwright.async_api import BrowserContext, async_playwright
+from playwright.async_api import Browser, BrowserContext, async_playwright
 
 _NAMES: Final = ("chromium", "chromium-browser", "google-chrome")
 _ARGS: Final = [
@@ -27,14 +27,21 @@ PATIENCE: Final = 15_000
 @asynccontextmanager
 async def chromium() -> AsyncIterator[BrowserContext]:
     """A browser without a window, and in it one person, who has never been here before."""
+    async with running() as browser:
+        context = await browser.new_context()
+        context.set_default_timeout(PATIENCE)
+        yield context
+
+
+@asynccontextmanager
+async def running() -> AsyncIterator[Browser]:
+    """A browser without a window, for as many people as a test wants."""
     path = next(filter(None, map(shutil.which, _NAMES)), None)
     if path is None:
         pytest.fail("no Chromium found on PATH; scripts/test installs it on Debian, elsewhere install it yourself")
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=path, args=_ARGS)
         try:
-            context = await browser.new_context()
-            context.set_default_timeout(PATIENCE)
-            yield context
+            yield browser
         finally:
             await browser.close()

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from playwright.async_api import BrowserContext, ConsoleMessage, Locator, Page, expect
+import pytest_asyncio
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, expect
 
 from sayso import HumanInputServer
-from tests.browser import PATIENCE, chromium
+from tests.browser import PATIENCE, running
 from tests.conftest import KEY
 
 expect.set_options(timeout=PATIENCE)
@@ -90,31 +92,52 @@ class Desk:
         await expect(self.button("Undo")).to_have_count(0)
 
 
-@pytest.fixture
-async def browser() -> AsyncIterator[BrowserContext]:
-    async with chromium() as context:
-        yield context
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All tests here share a loop, since they share a browser."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
 
 
-@pytest.fixture
-async def sit(browser: BrowserContext, server: HumanInputServer) -> AsyncIterator[Callable[[], Any]]:
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def chrome() -> AsyncIterator[Browser]:
+    """One browser for all tests: starting it takes longer than most of them."""
+    async with running() as browser:
+        yield browser
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def browser(chrome: Browser) -> AsyncIterator[BrowserContext]:
+    """A person who has never been here before."""
+    context = await chrome.new_context()
+    context.set_default_timeout(PATIENCE)
+    yield context
+    await context.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def sit(chrome: Browser, browser: BrowserContext, server: HumanInputServer) -> AsyncIterator[Callable[[], Any]]:
     """Gives desks, as many as a test wants, in one browser or (`apart`) each in its own; none of them may complain."""
     desks: list[Desk] = []
-    assert browser.browser is not None
+    others: list[BrowserContext] = []
 
     async def down(url: str | None = None, *, apart: bool = False) -> Desk:
-        context = await browser.browser.new_context() if apart and browser.browser else browser
-        context.set_default_timeout(PATIENCE)
+        context = browser
+        if apart:
+            others.append(context := await chrome.new_context())
+            context.set_default_timeout(PATIENCE)
         if apart or not desks:
             await context.clock.install()
         desks.append(desk := Desk(await context.new_page(), url or server.url))
         return desk
 
     yield down
+    for context in others:
+        await context.close()
     assert [complaint for desk in desks for complaint in desk.complaints] == []
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def desk(sit: Callable[[], Any]) -> Desk:
     found: Desk = await sit()
     return found

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from playwright.async_api import Page, expect
+import pytest_asyncio
+from playwright.async_api import Browser, Page, expect
 
 from sayso import HumanInputServer
-from tests.browser import PATIENCE, chromium
+from tests.browser import PATIENCE
 from tests.conftest import KEY
 from tests.inbox.conftest import Desk, Elsewhere
 from tests.inbox.test_answering import ADDRESS, CALL, REVIEW
@@ -42,21 +43,19 @@ async def violations(page: Page) -> list[str]:
     ]
 
 
-@pytest.fixture(params=LOOKS)
-async def seen(request: pytest.FixtureRequest, server: HumanInputServer) -> AsyncIterator[Desk]:
-    """A desk that axe may look at, in each look."""
-    scheme, width, height = LOOKS[request.param]
-    async with chromium() as first:
-        assert first.browser is not None
-        size: Any = {"width": width, "height": height}
-        context = await first.browser.new_context(
-            bypass_csp=True, color_scheme=scheme, viewport=size, reduced_motion="reduce"
-        )
-        context.set_default_timeout(PATIENCE)
-        await context.clock.install()
-        yield Desk(await context.new_page(), server.url)
+@pytest_asyncio.fixture(loop_scope="session")
+async def seen(request: pytest.FixtureRequest, chrome: Browser, server: HumanInputServer) -> AsyncIterator[Desk]:
+    """A desk that axe may look at, in the look that the test names."""
+    scheme, width, height = LOOKS[getattr(request, "param", "light")]
+    size: Any = {"width": width, "height": height}
+    context = await chrome.new_context(bypass_csp=True, color_scheme=scheme, viewport=size, reduced_motion="reduce")
+    context.set_default_timeout(PATIENCE)
+    await context.clock.install()
+    yield Desk(await context.new_page(), server.url)
+    await context.close()
 
 
+@pytest.mark.parametrize("seen", LOOKS, indirect=True)
 async def test_no_state_of_the_page_breaks_a_rule(seen: Desk, elsewhere: Elsewhere) -> None:
     found: dict[str, list[str]] = {}
     phone = (seen.page.viewport_size or {"width": 0})["width"] < 760

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import BrowserContext, Error, Page, Request, Route, expect
 
 from sayso import HumanInputServer
@@ -40,7 +41,7 @@ class Trap:
         context.on("page", lambda page: page.on("popup", lambda popup: self.outside.append(popup.url)))
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def trap(browser: BrowserContext, server: HumanInputServer) -> AsyncIterator[Trap]:
     trap = Trap()
     await trap.set(browser, server.url)
