@@ -80,6 +80,18 @@ async def test_an_answer_is_sent_at_once_when_the_page_goes_away(
     assert answer["settled_channel"] == "inbox"
 
 
+async def test_an_answer_too_large_to_outlive_the_page_is_not_held_back(
+    desk: Desk, ask: Ask, elsewhere: Elsewhere
+) -> None:
+    id = ask(**REVIEW)["request_id"]
+    await desk.open(id)
+    await desk.press("e")
+    text = "A long text. " * 6_000
+    await desk.page.get_by_label("Your text instead of the draft").fill(text)
+    await desk.press("Control+Enter")
+    assert elsewhere.settled(id)["answer"]["edited"] == text
+
+
 async def test_a_call_is_edited_as_json_with_its_changes_shown(desk: Desk, ask: Ask, elsewhere: Elsewhere) -> None:
     id = ask(**CALL)["request_id"]
     await desk.open(id)

@@ -1,6 +1,6 @@
 /** One question in the list. */
 
-import { ago, agentOf, endingOf, personOf, span, titleOf } from "../words.js";
+import { ago, agentOf, channelOf, endingOf, personOf, span, taskOf, titleOf } from "../words.js";
 import { linkTo } from "../inbox.js";
 import { Icon, Priority } from "./icon.jsx";
 
@@ -24,10 +24,11 @@ export function Row({ inbox, request, now, isSelected, isFocusable, isPicked }) 
         <span class="time" title={`Asked ${request.created_at}`}>
           {ago(request.created_at, now)}
         </span>
-        <span class="about">
+        <span class="about" title={[agentOf(request), taskOf(request), request.execution_id].filter(Boolean).join(" · ")}>
           <span class="agent-name">{agentOf(request)}</span>
-          {isOpen ? <span class="kind">{request.kind}</span> : <span class="kind">{`${endingOf(request)} · ${personOf(request.settled_by)}`}</span>}
+          {isOpen ? <span class="kind">{request.kind}</span> : <span class="kind">{[endingOf(request), personOf(request.settled_by), channelOf(request.settled_channel)].filter(Boolean).join(" · ")}</span>}
           {request.round > 1 && <span class="kind">round {request.round}</span>}
+          {isOpen && <span class="run-name">{request.execution_id}</span>}
         </span>
         {isOpen && request.deadline && <Left deadline={request.deadline} now={now} />}
       </a>
