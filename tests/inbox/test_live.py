@@ -9,9 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import pytest
 from playwright.async_api import expect
 
 from sayso import HumanInputServer
+from sayso.server import sse
 from tests.conftest import KEY
 from tests.inbox.conftest import Desk, Elsewhere
 
@@ -89,10 +91,17 @@ async def test_an_answer_given_while_the_server_is_away_is_kept_and_told(
     await expect(desk.page.get_by_label("Your answer").get_by_role("textbox")).to_have_value("well")
 
 
-async def test_more_tabs_than_a_browser_opens_connections_share_one_stream(sit: Sit, ask: Ask) -> None:
+async def test_more_tabs_than_a_browser_opens_connections_share_one_stream(
+    sit: Sit, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    streams: list[object] = []
+    begin = sse._blocks
+    monkeypatch.setattr(sse, "_blocks", lambda *given: streams.append(given) or begin(*given))
+    ask(title="Before you all")
     desks = [await sit() for _ in range(8)]
     for desk in desks:
         await desk.open()
+    assert len(streams) == 1
     ask(title="For all of you")
     for desk in desks:
         await expect(desk.row("For all of you")).to_have_count(1)
