@@ -78,7 +78,7 @@ test("it says when the server is heard and when it no longer is, each once", LIM
   await polled.return();
 
   states.length = 0;
-  const fresh = follow(script(() => json({ requests: [], next: null, cursor: null }), never).fetch, { executionId: undefined, after: null, onState });
+  const fresh = follow(script(() => json({ events: [], cursor: "0", more: false }), never).fetch, { executionId: undefined, onState });
   const next = fresh.next();
   await new Promise((done) => setTimeout(done, 20));
   assert.deepEqual(states, ["open"], "a server that holds nothing yet is heard all the same");

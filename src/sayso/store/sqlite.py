@@ -158,7 +158,7 @@ class SQLiteStore:
 
     async def secret(self, name: str) -> bytes:
         def write(db: sqlite3.Connection) -> _Written[bytes]:
-            db.execute(_Q["make_secret"], {"key": f"secret:{name}", "value": secrets.token_hex(SECRET_BYTES)})
+            db.execute(_Q["make_meta"], {"key": f"secret:{name}", "value": secrets.token_hex(SECRET_BYTES)})
             (kept,) = db.execute(_Q["get_meta"], {"key": f"secret:{name}"}).fetchone()
             return bytes.fromhex(kept), None
 
