@@ -277,7 +277,9 @@ async def test_requests_are_listed_in_asking_order_page_by_page(caller: Caller) 
 async def test_all_pages_are_walked(server: HumanInputServer, reach: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
     by_two = client.calls.listing
     monkeypatch.setattr(
-        client.calls, "listing", lambda status, execution_id, after, limit: by_two(status, execution_id, after, 2)
+        client.calls,
+        "listing",
+        lambda status, execution_id, after, limit, **more: by_two(status, execution_id, after, 2),
     )
     async with relayed(server.url) as relay:
         caller = reach(relay.url)

@@ -49,6 +49,7 @@ export class Stream {
   stop() {
     this.#stop?.abort();
     this.#stop = undefined;
+    if (this.#link === "open") this.#becomes("connecting"); // nobody listens, so nobody can say that it is heard
   }
 
   /** Stops, and forgets how far it had come. */

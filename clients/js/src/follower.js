@@ -45,7 +45,8 @@ export class Follower {
   #pollsUntil = -Infinity;
   /** Whether this try brought something; it lets the pauses start anew. */
   #came = false;
-  #isOpen = false;
+  /** @type {boolean | undefined} */
+  #isOpen;
   #onState;
   /** Whether any try was answered as a sayso server does; then other answers will pass. */
   #known = false;

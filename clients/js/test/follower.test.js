@@ -74,7 +74,7 @@ test("it says when the server is heard and when it no longer is, each once", LIM
   states.length = 0;
   const polled = follow(script(html, page(["1"]), page(["2"]), lost, page(["3"])).fetch, { onState });
   await take(polled, 3);
-  assert.deepEqual(states, ["open", "broken", "open"]);
+  assert.deepEqual(states, ["broken", "open", "broken", "open"]);
   await polled.return();
 
   states.length = 0;
