@@ -73,6 +73,7 @@ def test_a_follower_of_all_begins_with_a_poll_that_gives_it_a_cursor() -> None:
         ("run-1", IDS[0], "/events/human-input/run-1", {"last_event_id": IDS[0]}),
         (None, IDS[0], "/events/human-input", {"last_event_id": IDS[0]}),
     ],
+    ids=["run-from-its-beginning", "run-from-a-cursor", "all-from-a-cursor"],
 )
 def test_it_begins_with_a_stream_from_its_cursor(
     execution_id: str | None, after: str | None, address: str, query: dict[str, str]
