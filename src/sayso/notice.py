@@ -15,7 +15,7 @@ _WAITING: Final = 100
 
 
 def notice(request: Request, url: str | None, *, key: str | None) -> str:
-    """A command that answers, and behind a `#`, where no shell obeys it, who asks what.
+    """Where to answer in the inbox, a command that answers, and behind a `#`, where no shell obeys it, who asks what.
 
     `url`: where the server listens; None when only the one who mounted it knows. `key`: what stands for the key in the
     command; None when none is needed.
@@ -26,7 +26,8 @@ def notice(request: Request, url: str | None, *, key: str | None) -> str:
     header = f'-H "Authorization: Bearer {key}" ' if key else ""
     title = _line(request.title)
     who = title if title.startswith(f"{asker}:") else f"{asker}: {title}"
-    return f"sayso: an agent waits for your answer: curl {header}-d '{_body(request)}' {address}  # {who}"
+    inbox = f"{url}/#/requests/{request.request_id} or " if url else ""
+    return f"sayso: an agent waits for your answer: {inbox}curl {header}-d '{_body(request)}' {address}  # {who}"
 
 
 def _body(request: Request) -> str:

@@ -78,6 +78,12 @@ def test_the_command_it_shows_is_an_answer_that_the_request_takes(asked: Request
     resolve(asked, msgspec.json.decode(body[1], type=Submission), "an-answer")
 
 
+def test_it_leads_to_the_question_in_the_inbox_where_that_is_known() -> None:
+    asked = request(request_id="order-42")
+    assert " http://localhost:8000/#/requests/order-42 or curl " in notice(asked, "http://localhost:8000", key=None)
+    assert "#/requests" not in notice(asked, None, key=None)
+
+
 def test_it_names_the_agent_once() -> None:
     shown = notice(request(title="Clerk: pay", context_data={"agent": "Clerk"}), None, key=None)
     assert shown.endswith("# Clerk: pay")

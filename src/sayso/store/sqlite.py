@@ -130,8 +130,8 @@ class SQLiteStore:
 
     async def lease(self, name: str, holder: str, until: datetime, now: datetime) -> bool:
         def write(db: sqlite3.Connection) -> _Written[bool]:
-            db.execute(_Q["drop_lapsed"], {"now": _time(now)})
-            taken = db.execute(_Q["take_lease"], {"name": name, "holder": holder, "until": _time(until)})
+            row = {"name": name, "holder": holder, "until": _time(until), "now": _time(now)}
+            taken = db.execute(_Q["take_lease"], row)
             return bool(taken.rowcount), None
 
         return await self._write(write)

@@ -85,12 +85,10 @@ ON CONFLICT (request_id) DO NOTHING;
 -- name: get_resume
 SELECT data FROM resumes WHERE request_id = :request_id;
 
--- name: drop_lapsed
-DELETE FROM leases WHERE until <= :now;
-
 -- name: take_lease
 INSERT INTO leases (name, holder, until) VALUES (:name, :holder, :until)
-ON CONFLICT (name) DO UPDATE SET until = excluded.until WHERE holder = excluded.holder;
+ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until = excluded.until
+WHERE holder = excluded.holder OR until <= :now;
 
 -- name: release_lease
 DELETE FROM leases WHERE name = :name AND holder = :holder;
