@@ -299,6 +299,8 @@ async def test_requests_are_listed_by_status_and_execution(caller: Caller) -> No
     ]
     assert [it.request_id for it in await caller.all(execution_id="a", status=["answered"])] == [one.request_id]
     assert [it.request_id for it in await caller.all(execution_id="nobody")] == []
+    with pytest.raises(Invalid, match="/execution_id"):
+        await caller.all(execution_id="\udcff")  # what no address can hold
     with pytest.raises(Invalid) as caught:
         await caller.all(status=["done"])
     assert [fault.pointer for fault in caught.value.faults] == ["/status"]

@@ -269,6 +269,16 @@ async def test_a_second_owner_in_this_process_is_refused(store: SQLiteStore) -> 
     await put(store)
 
 
+async def test_a_store_says_who_has_its_file_open_and_touches_nothing(store: SQLiteStore) -> None:
+    other = SQLiteStore(store.path)
+    assert other.holder() == f"process {os.getpid()}"
+    await store.close()
+    assert other.holder() is None
+    elsewhere = SQLiteStore(store.path.with_name("other.db"))
+    assert elsewhere.holder() is None
+    assert not any(one.name.startswith("other") for one in store.path.parent.iterdir())
+
+
 async def test_a_second_owner_under_another_name_is_refused(store: SQLiteStore) -> None:
     link = store.path.with_name("link.db")
     link.symlink_to(store.path)

@@ -13,7 +13,7 @@ from msgspec import Struct
 from sayso import limits
 from sayso.client.pauses import Pauses
 from sayso.errors import AlreadySettled, Fault, Invalid, Misconfigured, NotFound, SaysoError, Unavailable
-from sayso.model import InputCompleted, InputRequired, Question, Request, Status, Submission, is_id
+from sayso.model import ID_RULE, InputCompleted, InputRequired, Question, Request, Status, Submission, is_id
 from sayso.wire import checked, checked_submission, decode_request, encode, error_of
 
 T = TypeVar("T")
@@ -97,7 +97,9 @@ def listing(
     newest: bool = False,
     q: str | None = None,
 ) -> Call[RequestPage]:
-    """A page of requests, in asking order, or the newest first."""
+    """A page of requests, in asking order, or the newest first. Raises Invalid."""
+    if execution_id is not None and not is_id(execution_id):
+        raise Invalid(Fault("/execution_id", ID_RULE))
     query = [("limit", str(limit)), *(("status", one) for one in status)]
     chosen = {"execution_id": execution_id, "after": after, "order": "newest" if newest else None, "q": q}
     query += [(name, value) for name, value in chosen.items() if value is not None]
@@ -204,7 +206,9 @@ _HELD: Final = 1.0
 
 def _failure(reply: Reply) -> SaysoError | None:
     if reply.error is not None:
-        return Unavailable(f"the server cannot be reached: {str(reply.error) or type(reply.error).__name__}")
+        error = Unavailable(f"the server cannot be reached: {str(reply.error) or type(reply.error).__name__}")
+        error.__cause__ = reply.error
+        return error
     return None if 200 <= reply.status < 300 else error_of(reply.body, reply.status)
 
 

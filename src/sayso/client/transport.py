@@ -12,7 +12,7 @@ from sayso import settings
 from sayso.client import calls
 from sayso.client.calls import Send, Steps
 from sayso.client.following import Following
-from sayso.errors import Misconfigured
+from sayso.errors import Misconfigured, SaysoError
 
 T = TypeVar("T")
 
@@ -97,6 +97,11 @@ def pause_after(
         return following.broke(error, retry_after, reached=reached)
     except Misconfigured as exc:
         raise at(http, exc) from exc
+
+
+def is_unsent(error: SaysoError) -> bool:
+    """Whether the call that failed with `error` cannot have reached the server."""
+    return isinstance(error.__cause__, httpx.ConnectError | httpx.ConnectTimeout)
 
 
 def reply_of(response: httpx.Response) -> calls.Reply:

@@ -218,6 +218,18 @@ class SQLiteStore:
             self._lock.release()
             raise
 
+    def holder(self) -> str | None:
+        """Who has the file open, another process or this one; None when nobody has. Changes nothing."""
+        if not Path(self._lock.lock_file).exists():
+            return None
+        try:
+            with FileLock(self._lock.lock_file, blocking=False):
+                return None
+        except Timeout:
+            return self._owner()
+        except OSError:
+            return None
+
     def _owner(self) -> str:
         try:
             with closing(_connect(self.path, read_only=True)) as db:
