@@ -6,9 +6,12 @@ import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Final
 
 from sayso.errors import Misconfigured
 
+NAMES: Final = ("SAYSO_API_KEY", "SAYSO_API_KEY_FILE", "SAYSO_URL")
+"""What is read here."""
 _ORIGIN = re.compile(r"https?://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:\d{1,5})?")
 
 

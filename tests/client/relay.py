@@ -19,13 +19,15 @@ class Relay:
     """A proxy between the asker and the server, with faults. Lives in the test's loop.
 
     `replies`: what it says itself, one to a connection, before it lets anything through. `lose`: how many of the
-    server's replies to lose, each with its connection. `forget`: a header that it does not pass on.
+    server's replies to lose, each with its connection. `forget`: a header that it does not pass on. `hold`: how the
+    call begins that it keeps until `release` is set, and then delivers although nobody waits for the reply any more.
     """
 
     def __init__(self) -> None:
         self.replies: list[bytes] = []
         self.lose = 0
-        self.forget = b""
+        self.forget = self.hold = b""
+        self.release, self.delivered = asyncio.Event(), asyncio.Event()
         self.calls: list[str] = []
         self.open = self.most = 0
         self.url = ""
@@ -66,7 +68,11 @@ class Relay:
         up_reader, up = await asyncio.open_connection(*self.target)
         try:
             while True:
-                up.write(await self._take(reader))
+                message = await self._take(reader)
+                if self.hold and message.startswith(self.hold):
+                    await self._deliver_late(message, up_reader, up)
+                    return
+                up.write(message)
                 answering = asyncio.ensure_future(self._answer(up_reader, writer))
                 gone = asyncio.ensure_future(reader.read(1))  # the asker sends nothing while it waits for a reply
                 try:
@@ -79,6 +85,13 @@ class Relay:
                     return
         finally:
             up.close()
+
+    async def _deliver_late(self, message: bytes, reader: asyncio.StreamReader, up: asyncio.StreamWriter) -> None:
+        self.hold = b""
+        await self.release.wait()
+        up.write(message)
+        await _message(reader)
+        self.delivered.set()
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """Passes the server's reply on; whether the connection goes on after it."""

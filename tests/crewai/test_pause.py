@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
 import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -288,6 +291,18 @@ async def test_a_flow_goes_on_in_another_process_also_when_that_one_dies_in_the_
             assert await second.end() == 130
     assert f'"request_id":"{id}"' in ended
     assert '"end":"finished","result":"draft: yes"' in ended
+
+
+async def test_the_command_writes_its_own_lines_to_stdout_and_what_crewai_prints_beside_it(paused: Paused) -> None:
+    id = paused.kickoff(Review).callback_info["request_id"]
+    paused.client.answer(id, text="yes")
+    command = (SAYSO, "resume", "--flow", "tests.crewai.paused_flow:Review", "--persistence", paused.database)
+    with _environment(paused) as environment:
+        settings: dict[str, Any] = {"capture_output": True, "text": True, "env": os.environ | environment}
+        ended = await asyncio.to_thread(subprocess.run, [*command, "--once", "--json"], timeout=60, **settings)
+    (told,) = [json.loads(line) for line in ended.stdout.splitlines()]
+    assert (told["request_id"], told["end"], told["result"]) == (id, "finished", "draft: yes")
+    assert "Flow" in ended.stderr
 
 
 @pytest.mark.parametrize(

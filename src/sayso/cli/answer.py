@@ -3,46 +3,50 @@
 from __future__ import annotations
 
 import sys
-from functools import partial
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
 
-from sayso.cli.shared import found, json_option, on_server, print_json
-from sayso.errors import AlreadySettled, Invalid
-from sayso.model import Request, Submission
+from sayso.cli.connection import on_server
+from sayso.cli.ending import in_words
+from sayso.cli.ids import RequestId, found
+from sayso.cli.output import is_terminal, json_option, note, print_json
+from sayso.cli.source import File, Words, json_of
+from sayso.errors import Invalid
+from sayso.model import Decision, Kind, Request, Submission
 
 if TYPE_CHECKING:
     from sayso.client import Client
 
+_MAY_BE_BLANK: Final[tuple[Kind, ...]] = ("question", "gate")
+"""Kinds that a blank text answers. Elsewhere a variable that is empty by accident must not approve anything."""
+
+
+class Said(NamedTuple):
+    """The answer on the command line."""
+
+    decision: Decision | None
+    option: str | None
+    values: str | None
+    words: str | None
+
 
 @click.command()
-@click.argument("id")
-@click.argument("text", required=False)
-@click.option("--approve", "decision", flag_value="approve", help="Take it as it is.")
-@click.option("--reject", "decision", flag_value="reject", help="Refuse it; TEXT is the reason.")
-@click.option("--edit", "decision", flag_value="edit", help="Use TEXT (or JSON, for a call or a form) instead.")
-@click.option("--option", "option_id", metavar="ID", help="Choose this option.")
-@click.option("--values", metavar="JSON", help="What a form is filled in with.")
-@click.option("--file", "file", type=click.File(encoding="utf-8"), help="TEXT from a file; - reads stdin.")
-@click.option("--comment", default="", help="A remark beside the answer.")
+@click.argument("id", type=RequestId())
+@click.argument("text", type=Words(), required=False)
+@click.option("--approve", is_flag=True, help="Take it as it is.")
+@click.option("--reject", is_flag=True, help="Refuse it; TEXT is the reason.")
+@click.option("--edit", is_flag=True, help="Use TEXT instead: JSON for a call, or where a schema is given.")
+@click.option("--option", "options", multiple=True, metavar="ID", help="Choose this option.")
+@click.option("--values", metavar="JSON", help="What a form is filled in with; TEXT does as well.")
+@click.option("--file", type=File(is_said=True), metavar="FILE", help="TEXT from a file; - reads stdin.")
+@click.option("--comment", default="", metavar="WORDS", help="A remark beside the answer.")
 @json_option
 @on_server
-def answer(
-    client: Client,
-    *,
-    id: str,
-    text: str | None,
-    decision: Any,
-    option_id: str | None,
-    values: str | None,
-    file: TextIO | None,
-    comment: str,
-    as_json: bool,
-) -> None:
+def answer(client: Client, *, id: str, comment: str, as_json: bool, **flags: Any) -> None:
     """Answer a question. Without an answer on the command line it shows the question and asks.
 
-    ID is the whole id, or enough of its beginning or end.
+    ID is the whole id, or enough of its beginning or end. A TEXT of - is read from stdin.
 
     \b
     Examples:
@@ -51,153 +55,69 @@ def answer(
       sayso answer 3f2a91bc "shorter, please"
       sayso answer 3f2a91bc --edit --file better.md
       sayso answer 3f2a91bc --option eu
-      sayso answer 3f2a91bc --values '{"city": "Esbjerg"}'
+      sayso answer 3f2a91bc '{"city": "Esbjerg"}'
       sayso answer 3f2a91bc --reject "not this week"
     """
+    said = _said(**flags)
     request = found(client, id)
-    words = file.read() if file is not None else text
-    if words is None and decision is None and option_id is None and values is None:
-        given = _converse(request)
-    else:
-        given = _given(request, words, decision, option_id, values)
-    if comment:
+
+    def send(given: Submission) -> Request:
         import msgspec
 
-        given = msgspec.structs.replace(given, comment=comment)
-    try:
-        settled = client.answer(request.request_id, given)
-    except AlreadySettled as late:
-        settled = late.request
-        by, words = settled.settled_by, settled.words
-        raise click.ClickException(
-            f"{by} was first: {settled.answer.decision if settled.answer else settled.status}"
-            + (f" {words!r}" if words else "")
-        ) from late
-    except Invalid as invalid:
-        raise click.ClickException("; ".join(fault.detail for fault in invalid.faults)) from invalid
+        return client.answer(request.request_id, msgspec.structs.replace(given, comment=comment))
+
+    if said is None:
+        from sayso.cli.conversation import converse
+
+        settled = converse(request, send)
+    else:
+        try:
+            settled = send(_submission(request, said))
+        except Invalid as invalid:
+            raise click.ClickException(in_words(invalid)) from invalid
     if as_json:
         print_json(settled)
     else:
-        click.echo(f"answered {settled.request_id}: {settled.answer.decision if settled.answer else ''}", err=True)
+        note(f"answered {settled.request_id}: {settled.answer.decision if settled.answer else ''}")
 
 
-def _given(request: Request, words: str | None, decision: Any, option_id: str | None, values: str | None) -> Submission:
-    said = [name for name, it in (("--option", option_id), ("--values", values), (f"--{decision}", decision)) if it]
-    if words is not None and (values is not None or decision == "approve"):
-        said.append("a TEXT")
-    if len(said) > 1:
-        raise click.UsageError(f"{' and '.join(said)} are several answers; remarks go into --comment")
-    if option_id is not None:
-        return Submission(option_ids=(option_id,), text=words)
+def _said(
+    *, text: str | None, approve: bool, reject: bool, edit: bool, options: tuple[str, ...], values: Any, file: Any
+) -> Said | None:
+    """None: nothing, so the person is asked. Raises UsageError for several answers, and where nobody can be asked."""
+    flags: dict[Decision, bool] = {"approve": approve, "reject": reject, "edit": edit}
+    decisions = [decision for decision, is_given in flags.items() if is_given]
+    answers = [f"--{one}" for one in decisions] + ["--option"] * len(options)
+    answers += [name for name, given in (("--values", values), ("a TEXT", text), ("--file", file)) if given is not None]
+    if not answers:
+        if is_terminal(sys.stdin):
+            return None
+        raise click.UsageError("say what to answer: --approve, --reject, a TEXT, --option, --values or --file -")
+    words = text if file is None else file
+    takes_words = decisions in (["reject"], ["edit"]) or len(options) == 1
+    if len(answers) > (2 if takes_words and words is not None else 1):
+        raise click.UsageError(f"{' and '.join(answers)} are several answers; remarks go into --comment")
+    return Said(decisions[0] if decisions else None, options[0] if options else None, values, words)
+
+
+def _submission(request: Request, said: Said) -> Submission:
+    decision, option, values, words = said
+    if option is not None:
+        if words is not None and request.kind == "choice":
+            raise click.UsageError("a choice takes no TEXT beside --option; remarks go into --comment")
+        return Submission(option_ids=(option,), text=words)
     if values is not None:
-        return Submission(values=_json(values, "--values"))
+        return Submission(values=json_of(values, "--values"))
+    if words is not None and decision is None and request.kind == "form":
+        return Submission(values=json_of(words, "TEXT"))
     if decision == "edit":
         if words is None:
             raise click.UsageError("--edit needs the TEXT, or --file")
         is_json = request.action is not None or request.response_schema is not None
-        return Submission(decision="edit", edited=_json(words, "TEXT") if is_json else words)
-    if decision == "approve":
-        return Submission(decision="approve")
-    if decision == "reject":
-        return Submission(decision="reject", text=words)
+        return Submission(decision="edit", edited=json_of(words, "TEXT") if is_json else words)
+    if decision is not None:
+        return Submission(decision=decision, text=words)
+    assert words is not None  # noqa: S101 - something was said
+    if not words.strip() and request.kind not in _MAY_BE_BLANK:
+        raise click.UsageError("a blank TEXT is no answer to this; say what is meant, as --approve")
     return Submission(human_feedback=words)
-
-
-def _json(text: str, hint: str) -> Any:
-    import msgspec
-
-    try:
-        return msgspec.json.decode(text)
-    except msgspec.DecodeError as exc:
-        raise click.BadParameter(f"is no JSON: {exc}", param_hint=hint) from exc
-
-
-def _converse(request: Request) -> Submission:
-    """Shows the request and asks. Raises UsageError where nobody can be asked."""
-    if not sys.stdin.isatty():
-        raise click.UsageError("say what to answer: --approve, --reject, a TEXT, --option, --values or --file -")
-    from sayso.cli.show import console, details, line
-
-    console().print(details(request))
-    if not request.is_open:
-        raise click.ClickException(f"it is {request.status} already")
-    if request.kind == "form":
-        return Submission(values=_fill_in(request.response_schema or {}))
-    if request.options:
-        ids = {str(number): option.id for number, option in enumerate(request.options, 1)}
-        for number, option in enumerate(request.options, 1):
-            click.echo(f"  {number}  {line(option.label or option.id)}")
-        written = click.prompt("Number, or your own words" if request.kind != "choice" else "Number")
-        chosen = ids.get(written.strip())
-        return Submission(human_feedback=written) if chosen is None else Submission(option_ids=(chosen,))
-    return _decide(request)
-
-
-def _decide(request: Request) -> Submission:
-    keys = {one[0] if one != "respond" else "w": one for one in request.allow}
-    if request.allow == ("respond",):
-        return Submission(human_feedback=click.prompt("Your answer", default="", show_default=False))
-    names = {"a": "[a]pprove", "e": "[e]dit", "w": "[w]rite", "r": "[r]eject"}
-    key = click.prompt("  ".join(names[key] for key in keys), type=click.Choice(list(keys)), show_choices=False)
-    if keys[key] == "approve":
-        return Submission(decision="approve")
-    if keys[key] == "reject":
-        return Submission(decision="reject", text=click.prompt("Why", default="", show_default=False))
-    if keys[key] == "edit":
-        return Submission(decision="edit", edited=_edited(request))
-    return Submission(decision="respond", text=click.prompt("What should change"))
-
-
-def _edited(request: Request) -> Any:
-    """What comes back from the editor of $EDITOR."""
-    import msgspec
-
-    if request.action is not None:
-        draft = msgspec.json.format(msgspec.json.encode(request.action.args)).decode()
-    else:
-        draft = request.context
-    edited = click.edit(draft, extension=".json" if request.action or request.response_schema else ".md")
-    if edited is None:
-        raise click.Abort
-    return _json(edited, "the edit") if request.action or request.response_schema else edited.rstrip("\n")
-
-
-def _fill_in(schema: dict[str, Any]) -> dict[str, Any]:
-    """Asks for each member of a flat form; a nested one is written as JSON."""
-    from sayso.cli.show import line
-
-    values = {}
-    required = schema.get("required", [])
-    for name, about in schema.get("properties", {}).items():
-        told = about if isinstance(about, dict) else {}
-        hint = line(str(told.get("description") or told.get("title") or name))
-        choices = told.get("enum")
-        kind = " | ".join(map(_shown, choices)) if choices else told.get("type", "JSON")
-        written = click.prompt(f"{hint} ({kind})", default="", show_default=False, value_proc=partial(_member, told))
-        if written != "" or name in required:
-            values[name] = written
-    return values
-
-
-def _member(about: dict[str, Any], text: str) -> Any:
-    """What was written for one member. Raises BadParameter, after which it is asked for again."""
-    import msgspec
-
-    if text == "" or about.get("type") == "string":
-        return text
-    for choice in about.get("enum", ()):
-        if text == _shown(choice):
-            return choice
-    if "enum" in about:
-        raise click.BadParameter("is none of these")
-    try:
-        return msgspec.json.decode(text)
-    except msgspec.DecodeError as exc:
-        raise click.BadParameter(f"must be JSON here: {exc}") from exc
-
-
-def _shown(choice: Any) -> str:
-    from sayso.cli.show import line
-    from sayso.wire import encode
-
-    return line(choice if isinstance(choice, str) else encode(choice).decode())

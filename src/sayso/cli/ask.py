@@ -3,63 +3,102 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+import uuid
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from sayso.cli.shared import counts, exit_code, json_option, on_server, print_json
-from sayso.model import Kind, Option, Priority, Question, Request, Source, derived_uuid
+from sayso.cli.connection import on_server
+from sayso.cli.ending import counts, exit_code
+from sayso.cli.giving_up import cancelled_on_leaving
+from sayso.cli.ids import Id
+from sayso.cli.output import is_terminal, json_option, note, print_json, waiting
+from sayso.cli.plain import plain
+from sayso.cli.selection import KINDS, PRIORITIES
+from sayso.cli.source import File, Words, json_of
+from sayso.cli.span import Span
+from sayso.errors import Fault, Invalid
+from sayso.model import Kind, Option, Question, Request, Source, derived_uuid
 
 if TYPE_CHECKING:
     from sayso.client import Client
 
+_DECISIONS: Final = ("approve", "reject")
+_DECIDED: Final = ("approval", "review", "gate")
+"""Kinds that a --default can decide."""
+_NAMES: Final = {
+    "prompt": "PROMPT",
+    "options": "--option",
+    "response_schema": "--schema",
+    "assignees": "--assignee",
+    "execution_id": "--execution",
+    "request_id": "--id",
+}
+"""How the members of a question are written here, where not as --member."""
+
 
 @click.command()
-@click.argument("prompt")
+@click.argument("prompt", type=Words())
 @click.option("--option", "options", multiple=True, metavar="ID[=LABEL]", help="One of the answers; repeatable.")
-@click.option("--kind", type=click.Choice(get_args(Kind)), help="approval for a yes or no; review for a draft.")
-@click.option("--title", default="", help="One line for lists.  [default: the prompt's first line]")
-@click.option("--context", "context_file", type=click.File(encoding="utf-8"), help="A file to look at; - reads stdin.")
-@click.option("--schema", "schema_file", type=click.File("rb"), help="A JSON Schema: the answer is a form.")
-@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="Until when.")
-@click.option("--default", help="The answer that counts when nobody answers in time; JSON where there is a --schema.")
-@click.option("--priority", type=click.Choice(get_args(Priority)), default="normal", show_default=True)
-@click.option("--assignee", "assignees", multiple=True, help="Who is meant to answer; repeatable.")
-@click.option("--execution", "execution_id", help="The run it belongs to.  [default: one of its own]")
-@click.option("--id", "request_id", help="Its id: asking again under it is the same question.")
+@click.option("--kind", type=click.Choice(KINDS), metavar="KIND", help=f"{', '.join(KINDS)}.  [default: as it fits]")
+@click.option("--title", default="", metavar="WORDS", help="One line for lists.  [default: the prompt's first line]")
+@click.option("--context", type=File(), metavar="FILE", help="A text to look at; - reads stdin.")
+@click.option("--schema", type=File(), metavar="FILE", help="A JSON Schema: the answer is a form; - reads stdin.")
+@click.option("--timeout", type=Span(), metavar="TIME", help="How long it may wait: 90 (seconds), 10m, 2h, 1d.")
+@click.option(
+    "--default",
+    metavar="ANSWER",
+    help="What counts when nobody answers in time: approve or reject for an approval or a review, an ID of the "
+    "options, JSON with --schema, else a text.",
+)
+@click.option(
+    "--priority",
+    type=click.Choice(PRIORITIES),
+    default="normal",
+    metavar="PRIORITY",
+    help=f"{', '.join(PRIORITIES)}.  [default: normal]",
+)
+@click.option("--assignee", "assignees", multiple=True, metavar="NAME", help="Who is meant to answer; repeatable.")
+@click.option("--execution", type=Id(), metavar="ID", help="The run it belongs to.  [default: one of its own]")
+@click.option("--id", "request_id", type=Id(), metavar="ID", help="Its id: asking again under it is the same question.")
 @click.option("--wait", is_flag=True, help="Wait for the answer and print it.")
 @json_option
 @on_server
 def ask(client: Client, *, prompt: str, wait: bool, as_json: bool, **said: Any) -> None:
-    """Ask a person.
+    """Ask a person, and wait for the answer with --wait.
 
-    Prints the id of the request; with --wait, the answer: its text, the id of the option, or the values as JSON.
+    A PROMPT of - is read from stdin. Prints the id of the request; with --wait, the answer: its text, the ID of the
+    option, or the values as JSON. Ctrl-C cancels the question, unless it has an --id under which it can be asked again.
 
     \b
     With --wait it ends with
-      0    answered (approved, chosen, written)
+      0    answered: approved, chosen, written
       3    rejected
       124  nobody answered in time, and there is no --default
-      1    anything else went wrong, or the question was cancelled
+      1    an error, or the question was cancelled
 
     \b
     Examples:
       sayso ask "Deploy 2.4 to production?" --kind approval --wait && ./deploy
-      sayso ask "Where?" --option eu=Frankfurt --option us=Ohio --timeout 600 --default eu --wait
+      sayso ask "Where?" --option eu=Frankfurt --option us=Ohio --wait
+      sayso ask "Go on?" --kind approval --timeout 10m --default reject --wait
       git diff | sayso ask "May this go in?" --kind review --context - --wait
     """
-    request = client.ask(_question(prompt, **said))
-    if not wait:
-        print_json(request) if as_json else click.echo(request.request_id)
-        return
-    outcome = _await(client, request, is_own=said["request_id"] is None)
+    question = _question(prompt, **said)
+    with cancelled_on_leaving(client, question, is_own=said["request_id"] is None) as asking:
+        request = _asked(client, question)
+        asking.is_stored = True
+        if not wait:
+            print_json(request) if as_json else click.echo(request.request_id)
+            return
+        with waiting(f"waiting for an answer to {request.request_id}"):
+            outcome = client.settled(request.request_id)
     if as_json:
         print_json(outcome)
     elif words := _words(outcome):
-        click.echo(words)
+        click.echo(plain(words) if is_terminal(sys.stdout) else words, color=True)  # True: a program gets all of it
     if not counts(outcome):
-        click.echo(f"nobody answered: {outcome.reason or outcome.status}", err=True)
+        note(f"nobody answered: {outcome.reason or outcome.status}")
     sys.exit(exit_code(outcome))
 
 
@@ -67,59 +106,47 @@ def _question(
     prompt: str,
     *,
     options: tuple[str, ...],
-    context_file: Any,
-    schema_file: Any,
+    context: str | None,
+    schema: str | None,
     default: str | None,
-    execution_id: str | None,
+    execution: str | None,
     request_id: str | None,
     **said: Any,
 ) -> Question:
-    import msgspec
-
-    run = execution_id or derived_uuid("cli", request_id or str(Path.cwd()), "" if request_id else _unique())
-    try:
-        schema = None if schema_file is None else msgspec.json.decode(schema_file.read())
-    except msgspec.DecodeError as exc:
-        raise click.BadParameter(f"is no JSON: {exc}", param_hint="--schema") from exc
-    try:
-        filled = default if schema is None or default is None else {"values": msgspec.json.decode(default)}
-    except msgspec.DecodeError as exc:
-        raise click.BadParameter(f"of a form is JSON: {exc}", param_hint="--default") from exc
     return Question(
-        execution_id=run,
+        execution_id=execution or (derived_uuid("cli", request_id, "") if request_id else str(uuid.uuid4())),
         prompt=prompt,
-        context="" if context_file is None else context_file.read(),
-        response_schema=schema,
-        default=filled,
+        context=context or "",
+        response_schema=None if schema is None else json_of(schema, "--schema"),
+        default=_default(default, said["kind"], is_form=schema is not None),
         options=tuple(Option(id=id, label=label) for id, _, label in (one.partition("=") for one in options)),
         source=Source(name="cli"),
-        request_id=request_id,
+        request_id=request_id or str(uuid.uuid4()),
         **said,
     )
 
 
-def _unique() -> str:
-    import uuid
+def _default(text: str | None, kind: Kind | None, *, is_form: bool) -> str | dict[str, Any] | None:
+    if text is None:
+        return None
+    if is_form:
+        return {"values": json_of(text, "--default")}
+    return {"decision": text} if kind in _DECIDED and text in _DECISIONS else text
 
-    return str(uuid.uuid4())
 
-
-def _await(client: Client, request: Request, *, is_own: bool) -> Request:
-    """The settled request. A question whose asker goes away, and whose id nobody else knows, is cancelled."""
-    from sayso.cli.show import console
-    from sayso.errors import SaysoError
-    from sayso.model import ASKER_GONE
-
+def _asked(client: Client, question: Question) -> Request:
+    """The stored request. Raises Invalid that names options instead of members."""
     try:
-        with console(stderr=True).status(f"waiting for an answer to {request.request_id}"):
-            return client.settled(request.request_id)
-    except KeyboardInterrupt:
-        if is_own:
-            try:
-                client.cancel(request.request_id, ASKER_GONE)
-            except SaysoError as error:
-                click.echo(f"the question stays open: {error.detail}", err=True)
-        sys.exit(130)
+        return client.ask(question)
+    except Invalid as invalid:
+        raise Invalid(*(Fault(_name(fault.pointer), fault.detail) for fault in invalid.faults)) from invalid
+
+
+def _name(pointer: str) -> str:
+    """How the command line writes what `pointer` points to."""
+    _, _, path = pointer.partition("/")
+    member = path.partition("/")[0]
+    return _NAMES.get(member, f"--{member}") if member else ""
 
 
 def _words(outcome: Request) -> str:

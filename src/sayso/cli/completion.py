@@ -9,11 +9,12 @@ from click.shell_completion import get_completion_class
 @click.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
-    """Print the completion script of a shell.
+    """Print what completes commands, options and ids in a shell.
 
     \b
     Examples:
       eval "$(sayso completion bash)"
+      eval "$(sayso completion zsh)"
       sayso completion fish > ~/.config/fish/completions/sayso.fish
     """
     from sayso.cli import main

@@ -1,67 +1,79 @@
-"""`sayso inbox` and `sayso cancel`: what waits, and giving it up."""
+"""`sayso inbox`: what waits, and what became of the rest."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
 import click
 
-from sayso.cli.shared import found, json_option, on_server, print_json
-from sayso.model import STATUSES, Status
+from sayso.cli.connection import on_server
+from sayso.cli.ids import RequestId, found
+from sayso.cli.output import console, json_option, note, print_json, print_rows
+from sayso.cli.selection import Selection, selected
 
 if TYPE_CHECKING:
     from sayso.client import Client
 
 
 @click.command()
-@click.option("--status", multiple=True, type=click.Choice(STATUSES), help="Repeatable.  [default: pending]")
-@click.option("--all", "everything", is_flag=True, help="Settled ones, too.")
-@click.option("--execution", "execution_id", help="Only of this run.")
-@click.option("--limit", type=click.IntRange(1), default=100, show_default=True)
+@click.argument("id", type=RequestId(), required=False)
+@click.option("--all", "everything", is_flag=True, help="Of any status.  [default: pending]")
+@selected
+@click.option("--newest", is_flag=True, help="The newest first.")
+@click.option(
+    "--limit", type=click.IntRange(1), default=100, metavar="N", show_default=True, help="So many at the most."
+)
 @json_option
 @on_server
 def inbox(
-    client: Client, *, status: tuple[Status, ...], everything: bool, execution_id: str | None, limit: int, as_json: bool
+    client: Client, *, id: str | None, selection: Selection, everything: bool, newest: bool, limit: int, as_json: bool
 ) -> None:
     """List what waits for an answer, oldest first.
 
-    The ID shown is the end of the whole one, and enough for the other commands.
+    With an ID it shows that request, and what became of it. The ID in the list is the end of the whole one, and enough
+    for the other commands. The server filters by --status, --execution and --search; the rest is filtered here, after
+    reading.
 
     \b
     Examples:
       sayso inbox
+      sayso inbox 3f2a91bc
+      sayso inbox --priority urgent --priority high --assignee ada
+      sayso inbox --all --newest --limit 20
       sayso inbox --all --execution order-42
       sayso inbox --json | jq -r .request_id
     """
-    wanted = () if everything else status or ("pending",)
-    requests = list(islice(client.list(status=wanted, execution_id=execution_id), limit))
+    if everything and selection.status:
+        raise click.UsageError("--all means any --status; leave one of them out")
+    if id is not None:
+        if everything or selection != Selection():
+            raise click.UsageError("an ID names one request; leave out what selects several")
+        _show(client, id, as_json=as_json)
+        return
+    if not everything and not selection.status:
+        selection = replace(selection, status=("pending",))
+    requests = list(islice(selection.of(client, newest=newest), limit + 1))
+    more, requests = len(requests) > limit, requests[:limit]
     if as_json:
         for request in requests:
             print_json(request)
-        return
-    from sayso.cli.show import console, table
+    elif requests:
+        from sayso.cli.show import table
 
-    if requests:
-        console().print(table(requests))
+        print_rows(table(requests))
     else:
-        click.echo("Nothing waits." if wanted == ("pending",) else "There is nothing.", err=True)
+        note("Nothing waits." if selection == Selection(status=("pending",)) else "There is nothing like that.")
+    if more:
+        note(f"There are more than these: --limit {2 * limit}")
 
 
-@click.command()
-@click.argument("id")
-@click.option("--reason", default="cancelled", show_default=True, help="What the asker is told.")
-@json_option
-@on_server
-def cancel(client: Client, *, id: str, reason: str, as_json: bool) -> None:
-    """Give a question up: the asker learns that nobody answers.
-
-    \b
-    Example:
-      sayso cancel 3f2a91bc --reason "no longer needed"
-    """
-    request = client.cancel(found(client, id).request_id, reason)
+def _show(client: Client, id: str, *, as_json: bool) -> None:
+    request = found(client, id, is_settled_too=True)
     if as_json:
         print_json(request)
-    else:
-        click.echo(f"cancelled {request.request_id}", err=True)
+        return
+    from sayso.cli.show import details
+
+    console().print(details(request))

@@ -5,14 +5,20 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from sayso.cli.shared import json_option, on_server, print_json
+from sayso.cli.connection import on_server
+from sayso.cli.ids import short_id
+from sayso.cli.output import json_option, note, print_json
+from sayso.cli.plain import line
 
 if TYPE_CHECKING:
     from sayso.adapters.crewai import Resumed
+    from sayso.adapters.crewai.resume import Resumer
     from sayso.client import Client
 
 _HERE = "--flow"
@@ -25,10 +31,11 @@ _HERE = "--flow"
 @json_option
 @on_server
 def resume(client: Client, *, name: str, persistence: str | None, once: bool, as_json: bool) -> None:
-    """Go on with flows that ended at a @human_feedback(provider=Pause()), as soon as a person has answered.
+    """Go on with crewAI flows that ended while they waited.
 
-    Runs until Ctrl-C. Any number may run, on any machine that reaches crewAI's database: each flow is gone on with by
-    one of them, and by another when that one dies. What the flow asks next goes to the same server.
+    They ended at a @human_feedback(provider=Pause()), and go on as soon as a person has answered. Runs until Ctrl-C.
+    Any number may run, on any machine that reaches crewAI's database: each flow is gone on with by one of them, and by
+    another when that one dies. What the flow asks next goes to the same server.
 
     \b
     With --once it ends with
@@ -49,16 +56,20 @@ def resume(client: Client, *, name: str, persistence: str | None, once: bool, as
 
     install(connect(client.url, api_key=settings.api_key()))
     resumer = Resumer(flow, client, SQLiteFlowPersistence(persistence) if persistence else None)
-    click.echo(f"going on with {name} for {client.url}", err=True)
-    if not once:
-        for ended in resumer.keep_on():
-            _tell(ended, as_json)
-    ends = []
+    note(f"going on with {name} for {client.url}")
+    has_failed, out = False, sys.stdout
+    with redirect_stdout(sys.stderr):  # what crewAI and the flow print is none of this command's output
+        for ended in _ended_now(resumer) if once else resumer.keep_on():
+            with redirect_stdout(out):
+                _tell(ended, as_json)
+            has_failed = has_failed or ended.end == "failed"
+    sys.exit(1 if has_failed else 0)
+
+
+def _ended_now(resumer: Resumer) -> Iterator[Resumed]:
     for request in resumer.answered():
-        if (gone_on := resumer.go_on(request)) is not None:
-            _tell(gone_on, as_json)
-            ends.append(gone_on.end)
-    sys.exit(1 if "failed" in ends else 0)
+        if (ended := resumer.go_on(request)) is not None:
+            yield ended
 
 
 def _flow(name: str) -> Any:
@@ -88,7 +99,5 @@ def _tell(ended: Resumed, as_json: bool) -> None:
         told = {"request_id": request.request_id, "execution_id": request.execution_id, "end": ended.end}
         print_json(told | {"result": written(result), "error": None if ended.error is None else str(ended.error)})
         return
-    from sayso.cli.show import line, short
-
     words = ended.error if ended.error is not None else result
-    click.echo(line(f"{short(request)}  {ended.end}" + ("" if words is None else f": {words}")))
+    click.echo(line(f"{short_id(request.request_id)}  {ended.end}" + ("" if words is None else f": {words}")))
