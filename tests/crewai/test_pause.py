@@ -258,6 +258,14 @@ def test_a_resumer_that_keeps_on_sees_what_is_answered_later(paused: Paused, asi
         assert aside(next, resumed).result(LONGEST).result == f"draft: {number}"
 
 
+def test_a_resumer_that_keeps_on_ends_with_what_its_client_raises(paused: Paused, aside: Callable[..., Any]) -> None:
+    with Client(paused.server.url, KEY) as client:
+        resumed = aside(next, Resumer(Review, client, paused.persistence).keep_on())
+        paused.server.stop()
+    with pytest.raises(Exception, match="closed"):
+        resumed.result(2 * LONGEST)
+
+
 @contextmanager
 def _environment(paused: Paused, **more: str) -> Iterator[dict[str, str]]:
     yield {

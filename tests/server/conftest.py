@@ -22,14 +22,14 @@ async def api(server: HumanInputServer) -> AsyncIterator[httpx.AsyncClient]:
         yield api
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def door() -> Iterator[HumanInputServer]:
     """A server with the key, shared by the tests that only look who is let in and what is refused."""
     with HumanInputServer(port=0, api_key=KEY, store=":memory:", quiet=True, adapters=False) as server:
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def caller(door: HumanInputServer) -> Iterator[httpx.Client]:
     """Holds the key of `door`."""
     with httpx.Client(base_url=door.url, headers={"Authorization": f"Bearer {KEY}"}, timeout=60) as caller:
@@ -49,7 +49,7 @@ def ask_door(caller: httpx.Client) -> Callable[..., dict[str, Any]]:
     return post
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def named() -> Iterator[HumanInputServer]:
     """Like `door`, with a page that it names."""
     origins = ["https://app.example.com/"]
@@ -59,7 +59,7 @@ def named() -> Iterator[HumanInputServer]:
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def keyless() -> Iterator[HumanInputServer]:
     """Like `door`, without a key."""
     with HumanInputServer(port=0, store=":memory:", quiet=True, adapters=False) as server:

@@ -54,15 +54,20 @@ def resume(client: Client, *, name: str, persistence: str | None, once: bool, as
     from sayso.adapters.crewai import install
     from sayso.adapters.crewai.resume import Resumer
 
-    install(connect(client.url, api_key=settings.api_key()))
+    asker = connect(client.url, api_key=settings.api_key())
+    uninstall = install(asker)
     resumer = Resumer(flow, client, SQLiteFlowPersistence(persistence) if persistence else None)
     note(f"going on with {name} for {client.url}")
     has_failed, out = False, sys.stdout
-    with redirect_stdout(sys.stderr):  # what crewAI and the flow print is none of this command's output
-        for ended in _ended_now(resumer) if once else resumer.keep_on():
-            with redirect_stdout(out):
-                _tell(ended, as_json)
-            has_failed = has_failed or ended.end == "failed"
+    try:
+        with redirect_stdout(sys.stderr):  # what crewAI and the flow print is none of this command's output
+            for ended in _ended_now(resumer) if once else resumer.keep_on():
+                with redirect_stdout(out):
+                    _tell(ended, as_json)
+                has_failed = has_failed or ended.end == "failed"
+    finally:
+        uninstall()
+        asker.close()
     sys.exit(1 if has_failed else 0)
 
 

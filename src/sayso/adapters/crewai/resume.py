@@ -36,6 +36,9 @@ _LEAST: Final = 0.2
 _RENEWALS: Final = 3
 """How often a lease is renewed in its time."""
 
+_News = str | None | Exception
+"""A request that was settled; None: any may have been; or why nothing more comes."""
+
 End = Literal["finished", "paused", "rejected", "unanswered", "failed"]
 
 
@@ -104,8 +107,8 @@ class Resumer:
             return None
 
     def keep_on(self) -> Iterator[Resumed]:
-        """Goes on with what is answered, now and from now on, for ever."""
-        news: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        """Goes on with what is answered, now and from now on, for ever. Raises what the client raises."""
+        news: queue.SimpleQueue[_News] = queue.SimpleQueue()
         cursor = self._client.page(limit=1).cursor
         threading.Thread(target=self._listen, args=(cursor, news), name="sayso-resume", daemon=True).start()
         waiting = {one.request_id: one for one in self.answered()}
@@ -122,17 +125,22 @@ class Resumer:
             except queue.Empty:  # another process is at it, or crewAI has not written it down: look again
                 continue
             pauses = Pauses()
+            if isinstance(told, Exception):
+                raise told
             if told is None:
                 waiting |= {one.request_id: one for one in self.answered()}
             elif self.concerns(request := self._client.get(told)):
                 waiting[told] = request
 
-    def _listen(self, cursor: str | None, news: queue.SimpleQueue[str | None]) -> None:
-        for told in self._client.follow(after=cursor):
-            if isinstance(told, InputCompleted):
-                news.put(told.request_id)
-            elif isinstance(told, Reset):
-                news.put(None)
+    def _listen(self, cursor: str | None, news: queue.SimpleQueue[_News]) -> None:
+        try:
+            for told in self._client.follow(after=cursor):
+                if isinstance(told, InputCompleted):
+                    news.put(told.request_id)
+                elif isinstance(told, Reset):
+                    news.put(None)
+        except Exception as exc:  # also that the client was closed: whoever goes on hears of it
+            news.put(exc)
 
     def _go_on(self, request: Request) -> Resumed | None:
         flow_id = str(request.source.native["flow_id"])
