@@ -22,7 +22,7 @@ os.environ |= {
     "CREWAI_DISABLE_VERSION_CHECK": "true",
     "CREWAI_STORAGE_DIR": tempfile.mkdtemp(prefix="sayso-crewai-"),
 }
-_SETTINGS = ("SAYSO_API_KEY", "SAYSO_API_KEY_FILE", "SAYSO_URL")
+_SETTINGS = ("SAYSO_API_KEY", "SAYSO_API_KEY_FILE", "SAYSO_RETENTION", "SAYSO_URL")
 _MODEL_KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY")
 for name in (*_SETTINGS, *_MODEL_KEYS):
     os.environ.pop(name, None)

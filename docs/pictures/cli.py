@@ -182,6 +182,8 @@ def take(home: str) -> None:
     demo.until("Monday").picture("demo")
     serve = Terminal("serve", home, "SAYSO_API_KEY=secret").type("sayso serve --port 0 --store sqlite:///questions.db")
     serve.until("listens on").press("C-c").until("$").picture("serve")
+    copy = "copy.db --store sqlite:///questions.db"
+    Terminal("backup", home).run(f"sayso backup {copy}").run(f"sayso backup {copy}").picture("backup")
 
 
 if __name__ == "__main__":

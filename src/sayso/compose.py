@@ -12,9 +12,10 @@ from platformdirs import user_data_path
 
 from sayso.asker import Asker
 from sayso.errors import Misconfigured
-from sayso.store import Store
+from sayso.store import Store, sqlite_backup
 from sayso.store.memory import MemoryStore
 from sayso.store.sqlite import SQLiteStore
+from sayso.store.sqlite_backup import Copy
 
 MEMORY: Final = ":memory:"
 _SQLITE: Final = "sqlite:///"
@@ -24,17 +25,28 @@ def store_at(url: str) -> Store:
     """The store of `:memory:`, `sqlite:///relative.db` or `sqlite:////absolute.db`. Raises Misconfigured."""
     if url == MEMORY:
         return MemoryStore()
-    if url.startswith(_SQLITE) and len(url) > len(_SQLITE):
-        return SQLiteStore(Path(url.removeprefix(_SQLITE)).expanduser())
-    raise Misconfigured(
-        f"store {url.partition('://')[0]!r} is not known; use ':memory:', 'sqlite:///relative.db' or "
-        "'sqlite:////absolute.db'"
-    )
+    return SQLiteStore(_sqlite_file(url))
+
+
+def backup(url: str, to: Path) -> Copy:
+    """Copies the store at `url` to the new file `to`; see `sqlite_backup`. Raises Misconfigured, StoreFailed."""
+    if url == MEMORY:
+        raise Misconfigured("a store in memory cannot be backed up; it ends with its server")
+    return sqlite_backup.backup(_sqlite_file(url), to)
 
 
 def default_store(port: int) -> str:
     """A file of the port's own among the user's data, so that two servers never want the same; memory for port 0."""
     return MEMORY if port == 0 else f"{_SQLITE}{user_data_path('sayso', appauthor=False) / f'{port}.db'}"
+
+
+def _sqlite_file(url: str) -> Path:
+    if url.startswith(_SQLITE) and len(url) > len(_SQLITE):
+        return Path(url.removeprefix(_SQLITE)).expanduser()
+    raise Misconfigured(
+        f"store {url.partition('://')[0]!r} is not known; use ':memory:', 'sqlite:///relative.db' or "
+        "'sqlite:////absolute.db'"
+    )
 
 
 def adapters_stand_by(owner: object) -> Callable[[], None]:

@@ -112,9 +112,9 @@ class AlreadySettled(SaysoError):
     code = "already-settled"
     status = 409
 
-    def __init__(self, request: Any) -> None:
+    def __init__(self, request: Any, detail: str | None = None) -> None:
         self.request = request
-        super().__init__()
+        super().__init__(detail)
 
     @property
     def members(self) -> dict[str, Any]:
@@ -135,6 +135,14 @@ class NotReady(Unavailable):
 
 class StoreFailed(Unavailable):
     """The store could not write or read; nothing was acknowledged."""
+
+
+class StoreFull(StoreFailed):
+    """The disk of the store is full; nothing was stored. Once there is space again, the server goes on by itself."""
+
+
+class StoreDamaged(StoreFailed):
+    """The store's file is not as it was written; restore a backup of it."""
 
 
 class ServerStopped(SaysoError):

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Literal
 
 from sayso import limits
 from sayso.asking import as_request, default_answer
@@ -31,6 +31,8 @@ from sayso.model import (
     is_id,
     size,
 )
+from sayso.orphans import Orphans
+from sayso.retention import Retention
 from sayso.store import SECRET_BYTES, Filter, Page, Secrets, Store, is_whole
 from sayso.wire import Event, Reset
 
@@ -70,14 +72,20 @@ class Batch:
 
 
 class Gateway:
-    """Everything that can be done with requests. All methods belong to the loop that runs `running()`."""
+    """Everything that can be done with requests. All methods belong to the loop that runs `running()`.
 
-    def __init__(self, store: Store, clock: Clock | None = None) -> None:
+    `retention`: for how long executions are kept after the last settlement in them; None: for ever.
+    """
+
+    def __init__(self, store: Store, clock: Clock | None = None, *, retention: timedelta | None = None) -> None:
         self._store = store
         self._clock = clock or Clock()
         self._hub = Hub()
         self._own_secrets: dict[str, bytes] = {}
         self._deadlines = Deadlines(self._clock, self._due, self.expire)
+        self._retention = None if retention is None else Retention(self._clock, retention, self._prune)
+        self._orphans = Orphans(self._orphaned, self.abandon)
+        self._opened_at = 0
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -87,9 +95,14 @@ class Gateway:
         """
         await self._store.open()
         try:
-            await self.cancel_orphans()
+            self._opened_at = (await self._store.list(Filter(), limit=1)).head
+            await self._orphans.give_up_first()
             async with asyncio.TaskGroup() as tasks:
                 kept = [tasks.create_task(self._tell_changes()), tasks.create_task(self._deadlines.keep())]
+                if self._retention is not None:
+                    kept.append(tasks.create_task(self._retention.keep()))
+                if self._orphans.are_left:
+                    kept.append(tasks.create_task(self._give_up_orphans()))
                 try:
                     yield
                 finally:
@@ -129,7 +142,7 @@ class Gateway:
 
         Durable on return. Raises NotFound, Invalid (the request stays open), AlreadySettled with the answer that won.
         """
-        request = await self.get(request_id)
+        request = await self._known(request_id)
         answer_id = given.answer_id or self._clock.new_id()
         if not request.is_open:
             return _first_answer(request, answer_id)
@@ -141,7 +154,7 @@ class Gateway:
         """The request, given up. Durable on return. Raises NotFound, AlreadySettled."""
         if size(reason) > limits.COMMENT:
             raise Invalid(Fault("/reason", f"must be at most {limits.COMMENT} bytes of UTF-8"))
-        request = await self.get(request_id)
+        request = await self._known(request_id)
         settled = request.cancelled(
             reason, by=by, channel=channel, now=self._clock.now(), event_id=self._clock.new_id()
         )
@@ -157,12 +170,6 @@ class Gateway:
             settled_before: Request = exc.request
             return settled_before
 
-    async def cancel_orphans(self) -> None:
-        """Cancels what nobody can take an answer to: pending questions of a process that has ended, unless durable."""
-        filter = Filter(status=_OPEN, durable=False)
-        while page := (await self._store.list(filter, limit=limits.PAGE)).requests:
-            await asyncio.gather(*(self.abandon(request.request_id) for request in page))
-
     async def abandon(self, request_id: str) -> Request:
         """The request, cancelled because its asker is gone, or as it was settled before."""
         try:
@@ -177,6 +184,19 @@ class Gateway:
         if request is None:
             raise NotFound("There is no such request; it may have been removed after it was settled.")
         return request
+
+    async def _known(self, request_id: str) -> Request:
+        """Like `get`, but raises AlreadySettled for a request that was removed after it was settled."""
+        try:
+            return await self.get(request_id)
+        except NotFound:
+            left = await self._store.remains(request_id) if is_id(request_id) else None
+            if left is None:
+                raise
+            end = f"{left.status}, by {left.settled_by}" if left.settled_by else left.status
+            raise AlreadySettled(
+                left, f"The request was settled long ago ({end}); its contents were removed."
+            ) from None
 
     async def keep(self, execution_id: str, request_id: str, data: bytes) -> None:
         """Keeps what an agent needs to go on from a request that it is about to make; what was kept first stays.
@@ -247,11 +267,11 @@ class Gateway:
             place = Place(None, 0, open_until=page.head) if page.requests else Place(None, page.head)
             return Batch(place, cursor=page.head_event_id)
         found = await self._store.locate(last_event_id) if is_id(last_event_id) else None
-        if found is not None and (execution_id is None or found.execution_id in (None, execution_id)):
-            return Batch(Place(execution_id, found.position), cursor=last_event_id)
-        page = await self._store.list(Filter(status=_OPEN, execution_id=execution_id), limit=_RESET_REQUESTS)
-        reason = Reset("unknown-cursor" if found is None else "foreign-cursor", *_open_at(page))
-        return Batch(Place(execution_id, page.head), cursor=page.head_event_id, reset=reason)
+        if found is None or (execution_id is None and found.has_gap):
+            return await self._reset(execution_id, "unknown-cursor")
+        if execution_id is not None and found.execution_id not in (None, execution_id):
+            return await self._reset(execution_id, "foreign-cursor")
+        return Batch(Place(execution_id, found.position), cursor=last_event_id)
 
     async def read(self, place: Place, *, wait: float = 0.0, limit: int = limits.PAGE) -> Batch:
         """The events after `place`, at most `limit`; when there are none yet, waits up to `wait` seconds for some.
@@ -275,6 +295,8 @@ class Gateway:
             events = (await self._read(place, limit + 1)) if told is None else told
         if not events:
             return Batch(place, ended=self._hub.ended)
+        if place.execution_id is None and place.position and events[0].position != place.position + 1:
+            return await self._reset(None, "unknown-cursor")  # what comes next was removed while it was on its way
         shown, more = events[:limit], not is_whole(events, limit + 1)
         return Batch(replace(place, position=shown[-1].position), shown, more=more)
 
@@ -289,6 +311,11 @@ class Gateway:
         if isinstance(self._store, Secrets):
             return await self._store.secret(name)
         return self._own_secrets.setdefault(name, secrets.token_bytes(SECRET_BYTES))
+
+    async def _reset(self, execution_id: str | None, reason: Literal["unknown-cursor", "foreign-cursor"]) -> Batch:
+        page = await self._store.list(Filter(status=_OPEN, execution_id=execution_id), limit=_RESET_REQUESTS)
+        reset = Reset(reason, page.head_event_id, page.requests, page.next is not None)
+        return Batch(Place(execution_id, page.head), cursor=page.head_event_id, reset=reset)
 
     async def _read(self, place: Place, limit: int) -> tuple[Event, ...]:
         return tuple(await self._store.read(place.execution_id, after=place.position, limit=limit))
@@ -305,8 +332,21 @@ class Gateway:
         return stored if won else _first_answer(stored, answer_id)
 
     async def _due(self, before: datetime) -> tuple[Request, ...]:
-        page = await self._store.list(Filter(status=_OPEN, due_before=before), limit=limits.PAGE)
-        return page.requests
+        durable = True if self._orphans.are_left else None  # being given up is another end than running out of time
+        filter = Filter(status=_OPEN, due_before=before, durable=durable)
+        return (await self._store.list(filter, limit=limits.PAGE)).requests
+
+    async def _prune(self, before: datetime, limit: int) -> int:
+        return await self._store.prune(before, limit=limit)
+
+    async def _orphaned(self, after: int, limit: int) -> tuple[tuple[Request, ...], int | None]:
+        filter = Filter(status=_OPEN, durable=False, until=self._opened_at)
+        page = await self._store.list(filter, after=after, limit=limit)
+        return page.requests, page.next
+
+    async def _give_up_orphans(self) -> None:
+        await self._orphans.give_up_others()
+        self._deadlines.added()  # those of this process were not looked at meanwhile
 
     async def _tell_changes(self) -> None:
         """Carries the store's hints into the hub: the only place that wakes followers."""
@@ -345,10 +385,6 @@ def _first_answer(request: Request, answer_id: str | None) -> Request:
     if request.answer is not None and request.answer.answer_id == answer_id:
         return request
     raise AlreadySettled(request)
-
-
-def _open_at(page: Page) -> tuple[str, tuple[Request, ...], bool]:
-    return page.head_event_id, page.requests, page.next is not None
 
 
 def _timer(clock: Clock, wait: float | None) -> Callable[[], float | None]:

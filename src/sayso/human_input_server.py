@@ -44,6 +44,8 @@ class HumanInputServer:
         any host but a loopback one is refused.
     store: `:memory:`, `sqlite:///relative.db`, `sqlite:////absolute.db`; by default a file of this port's own in the
         user's data folder, and memory for port 0.
+    retention: days for which an execution is kept after the last settlement in it, math.inf for ever; without it,
+        SAYSO_RETENTION or 30.
     allow_origins: pages that may call this server from a browser, e.g. `https://app.example.com`.
     quiet: without the line on stderr for each open question.
     adapters: whether the agent frameworks installed here ask through this server while it runs.
@@ -58,6 +60,7 @@ class HumanInputServer:
         api_key: str | None = None,
         store: str | None = None,
         *,
+        retention: float | None = None,
         allow_origins: Iterable[str] = (),
         quiet: bool = False,
         adapters: bool = True,
@@ -67,6 +70,9 @@ class HumanInputServer:
         self._key = settings.api_key() if api_key is None else settings.checked_key(api_key, "api_key")
         self._key_shown = None if self._key is None else "<your key>" if api_key else "$SAYSO_API_KEY"
         self._store = store
+        self._retention = (
+            settings.retention() if retention is None else settings.checked_retention(retention, "retention")
+        )
         self._allow_origins = settings.checked_origins(allow_origins)
         self._notices = None if quiet else Notices()
         self._adapters = adapters
@@ -183,7 +189,7 @@ class HumanInputServer:
 
     def _runtime(self, *, has_console: bool = True) -> Runtime:
         store = store_at(self._store or default_store(self.port))
-        return Runtime(Gateway(store), self._tell, has_console=has_console)
+        return Runtime(Gateway(store, retention=self._retention), self._tell, has_console=has_console)
 
     def _take_over(self, make: Callable[[], _Running]) -> _Running:
         """From here on, this process asks through what `make` gives."""

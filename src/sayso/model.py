@@ -187,6 +187,31 @@ class Request(_Content, frozen=True, kw_only=True):
     settled_channel: str | None = None
     settled_event_id: str | None = None
 
+    @classmethod
+    def removed(
+        cls, request_id: str, execution_id: str, status: Status, settled_by: str, settled_at: datetime
+    ) -> Request:
+        """What is left of a settled request whose contents were removed; whatever is not known any more is blank."""
+        return cls(
+            request_id=request_id,
+            execution_id=execution_id,
+            status=status,
+            settled_by=settled_by,
+            settled_at=settled_at,
+            prompt="",
+            crew_id="",
+            task_id="",
+            agent_id="",
+            kind="question",
+            allow=(),
+            on_timeout="cancel",
+            created_at=settled_at,
+            asked_by="",
+            durable=True,
+            digest="",
+            asked_event_id="",
+        )
+
     @property
     def is_open(self) -> bool:
         return self.status == "pending"

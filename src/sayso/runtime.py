@@ -104,8 +104,17 @@ class Runtime:
             return refused(NotReady("the server runs in the process that this one was forked from, out of its reach"))
         asked = Asked(Future(), Future())
         attended = self._crossing.send(lambda: self._attend(question, asked))
-        attended.add_done_callback(lambda attended: _fail(asked, attended.exception() or ServerStopped()))
+        attended.add_done_callback(lambda attended: _fail(asked, self._why(attended.exception())))
         return asked
+
+    def _why(self, error: BaseException | None) -> BaseException:
+        """Why a question was not attended to. Without a console, what kept the store from opening is said to whoever
+        comes a moment later, too: NotReady would send them there."""
+        if isinstance(error, NotReady) and not self._has_console and self._ready.done():
+            failed = self._ready.exception()
+            if isinstance(failed, Misconfigured | StoreFailed):
+                return failed
+        return error or ServerStopped()
 
     def keep(self, execution_id: str, request_id: str, data: bytes) -> Future[None]:
         return self._send(lambda: self._gateway.keep(execution_id, request_id, data))

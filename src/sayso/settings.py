@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Iterable
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
 from sayso.errors import Misconfigured
 
-NAMES: Final = ("SAYSO_API_KEY", "SAYSO_API_KEY_FILE", "SAYSO_URL")
+NAMES: Final = ("SAYSO_API_KEY", "SAYSO_API_KEY_FILE", "SAYSO_RETENTION", "SAYSO_URL")
 """What is read here."""
+_RETENTION: Final = 30.0
+"""Days; long enough for every asker and every follower to have come back."""
+_LEAST_RETENTION: Final = 1 / 24
+"""Days: whoever asked, and lost the line just then, must find the answer when it is back."""
+
 _ORIGIN = re.compile(r"https?://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:\d{1,5})?")
 
 
@@ -35,6 +42,25 @@ def api_key() -> str | None:
 def url() -> str | None:
     """`SAYSO_URL`: the server that this process's questions go to when none runs in it; None when it is not set."""
     return os.environ.get("SAYSO_URL", "").strip() or None
+
+
+def retention() -> timedelta | None:
+    """`SAYSO_RETENTION` in days, or 30; None for `inf`: for ever. Raises Misconfigured."""
+    days = os.environ.get("SAYSO_RETENTION", "").strip()
+    return checked_retention(days or _RETENTION, "SAYSO_RETENTION")
+
+
+def checked_retention(days: float | str, where: str) -> timedelta | None:
+    """`days` as a duration; None for `inf`: for ever. Raises Misconfigured, naming `where` it stands."""
+    try:
+        number = float(days)
+        if number == math.inf:
+            return None
+        if number >= _LEAST_RETENTION:
+            return timedelta(days=number)
+    except (ValueError, TypeError, OverflowError):
+        pass
+    raise Misconfigured(f"{where} is {days!r}; it is a number of days, at least an hour (0.042), or inf: for ever")
 
 
 def checked_origins(origins: Iterable[str]) -> tuple[str, ...]:

@@ -131,3 +131,11 @@ async def test_a_command_without_the_client_says_how_to_install_it(package: str,
         assert package in running.output
         assert "pip install 'sayso[client]'" in running.output
         assert "Traceback" not in running.output
+
+
+async def test_a_backup_without_the_server_says_how_to_install_it(tmp_path: Path) -> None:
+    code = f"{_WITHOUT}\nfrom sayso.cli import main\nmain(['backup', {str(tmp_path / 'copy.db')!r}])"
+    async with program(*python(code, "platformdirs")) as running:
+        assert await running.end() == 1
+        assert "backup needs platformdirs, which is not installed: pip install 'sayso[server]'" in running.output
+        assert "Traceback" not in running.output

@@ -12,7 +12,8 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import wait
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from sayso.errors import (
     RequestMismatch,
     SaysoError,
     ServerStopped,
+    StoreFailed,
     StoreInUse,
     Unavailable,
 )
@@ -706,9 +708,11 @@ def test_of_many_questions_and_calls_that_race_with_the_stop_every_one_is_done_a
 
     def submit() -> None:
         line_up.wait(10)
-        while True:
-            asked.append(runtime.submit(question()))
-            if asked[-1].stored.done() and isinstance(asked[-1].stored.exception(), NotReady):
+        for number in count(1):
+            asked.append(mine := runtime.submit(question()))
+            if number % 50 == 0:  # nobody asks for ever without a look at what comes back
+                wait([mine.stored], 10)
+            if mine.stored.done() and isinstance(mine.stored.exception(), NotReady):
                 return
 
     async def call() -> None:
@@ -735,6 +739,21 @@ def test_of_many_questions_and_calls_that_race_with_the_stop_every_one_is_done_a
     assert wait([future for one in asked for future in one], 10).not_done == set()
     assert {type(one.settled.exception()) for one in asked} <= {NotReady, ServerStopped}
     assert looks == [NotReady, NotReady]
+
+
+def test_a_question_that_comes_just_after_the_opening_failed_hears_why_where_there_is_no_console() -> None:
+    class Failing(MemoryStore):
+        async def open(self) -> None:
+            raise StoreFailed("no room")
+
+    runtimes = [Runtime(Gateway(Failing()), lambda request: None, has_console=has) for has in (True, False)]
+    for runtime in runtimes:
+        runtime.start()
+        with pytest.raises(StoreFailed):
+            runtime.open(lambda gateway: nullcontext())  # type: ignore[arg-type,return-value]  # it is never entered
+        assert runtime.ended.exception(10) is not None
+    errors = [runtime.submit(question()).settled.exception(10) for runtime in runtimes]
+    assert [type(error) for error in errors] == [NotReady, StoreFailed]
 
 
 class _SlowClosing:

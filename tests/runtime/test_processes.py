@@ -144,8 +144,9 @@ async def test_sayso_serve_reads_its_key_from_a_file(tmp_path: Path) -> None:
         (["--host", "no-such-host.invalid"], "nobody knows it"),
         (["--store", "mysql://db"], "'mysql' is not known"),
         (["--store", "sqlite:////dev/null/a.db"], "cannot use /dev/null/a.db"),
+        (["--retention", "0.01"], "retention is 0.01; it is a number of days"),
     ],
-    ids=["public", "unknown-host", "store", "unusable-store"],
+    ids=["public", "unknown-host", "store", "unusable-store", "retention"],
 )
 async def test_sayso_serve_explains_what_keeps_it_from_starting(arguments: list[str], says: str) -> None:
     async with program(SAYSO, "serve", "--port", "0", *arguments) as running:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from datetime import timedelta
+
 import pytest
 
 from sayso.errors import Misconfigured
-from sayso.settings import checked_origins
+from sayso.settings import checked_origins, checked_retention, retention
 
 
 @pytest.mark.parametrize(
@@ -62,3 +65,35 @@ def test_what_no_browser_sends_as_an_origin_is_refused_by_name(origin: str) -> N
 def test_one_origin_that_is_no_list_is_refused_and_told_how_to_write_it() -> None:
     with pytest.raises(Misconfigured, match=r"\['https://app\.example\.com'\]"):
         checked_origins("https://app.example.com")
+
+
+@pytest.mark.parametrize(
+    ("days", "kept"),
+    [
+        (30, timedelta(days=30)),
+        ("7", timedelta(days=7)),
+        (0.5, timedelta(hours=12)),
+        (1 / 24, timedelta(hours=1)),
+        (math.inf, None),
+        ("inf", None),
+    ],
+)
+def test_a_retention_is_a_number_of_days_or_for_ever(days: float | str, kept: timedelta | None) -> None:
+    assert checked_retention(days, "retention") == kept
+
+
+@pytest.mark.parametrize("days", [0, -1, 0.041, "a month", "", math.nan, -math.inf, 1e300, None])
+def test_a_retention_that_is_none_is_refused_and_quoted(days: float | str) -> None:
+    with pytest.raises(Misconfigured, match=r"retention is .*; it is a number of days"):
+        checked_retention(days, "retention")
+
+
+def test_the_retention_of_the_environment_stands_in_for_thirty_days(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert retention() == timedelta(days=30)
+    monkeypatch.setenv("SAYSO_RETENTION", " 90 ")
+    assert retention() == timedelta(days=90)
+    monkeypatch.setenv("SAYSO_RETENTION", "inf")
+    assert retention() is None
+    monkeypatch.setenv("SAYSO_RETENTION", "never")
+    with pytest.raises(Misconfigured, match="SAYSO_RETENTION is 'never'"):
+        retention()

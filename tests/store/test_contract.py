@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from sayso import limits
-from sayso.errors import NotFound
+from sayso.errors import NotFound, RequestMismatch
 from sayso.model import Option, Request
-from sayso.store import SECRET_BYTES, Filter, Page, Secrets, Store, is_whole
+from sayso.store import SECRET_BYTES, Filter, Located, Page, Secrets, Store, is_whole
 from sayso.wire import Event
 from tests.builders import NOW, answered, asked, completed, new_id, request
 
@@ -265,7 +265,7 @@ async def test_the_head_is_the_last_event_of_the_filters_stream(store: Store) ->
     assert (await store.read(None, after=first.head, limit=9))[0].event_id == two.asked_event_id
     assert await store.read(None, after=whole.head, limit=9) == []
     assert none.head == 0
-    assert (await store.locate(none.head_event_id)) == (None, 0)
+    assert await store.locate(none.head_event_id) == Located(None, 0)
 
 
 @pytest.mark.promise("STREAM-5")
@@ -275,7 +275,7 @@ async def test_the_origin_is_one_cursor_before_everything_of_every_stream(store:
     other = await store.list(Filter(execution_id="run-2"), limit=1)
 
     assert before.head_event_id == other.head_event_id
-    assert (await store.locate(before.head_event_id)) == (None, 0)
+    assert (await store.locate(before.head_event_id)) == Located(None, 0)
 
 
 @pytest.mark.promise("STREAM-5")
@@ -350,7 +350,7 @@ async def test_an_event_is_located_by_its_id(store: Store) -> None:
     second = await put(store, execution_id="run-2")
     event = (await log_of(store, "run-2"))[0]
 
-    assert await store.locate(second.asked_event_id) == ("run-2", event.position)
+    assert await store.locate(second.asked_event_id) == Located("run-2", event.position)
     assert await store.locate(new_id()) is None
     assert await store.locate(second.request_id) is None
 
@@ -466,7 +466,7 @@ async def test_prune_removes_whole_executions_that_were_settled_before(store: St
 
     removed = await store.prune(LATER, limit=9)
 
-    assert removed == 1
+    assert removed == 2
     assert await store.get(old.request_id) is None
     assert await log_of(store, "old") == []
     assert await store.locate(old.asked_event_id) is None
@@ -474,16 +474,122 @@ async def test_prune_removes_whole_executions_that_were_settled_before(store: St
     left = ids([half, still_open, fresh])
     assert ids((await store.list(Filter(), limit=EVERY)).requests) == left
     assert len(await log_of(store)) == 5
+    assert await store.prune(LATER, limit=9) == 0
 
 
-async def test_prune_removes_at_most_its_limit(store: Store) -> None:
+async def test_prune_takes_what_was_settled_the_longest_ago_and_the_first_events_first(store: Store) -> None:
+    late, early = [await put(store, execution_id=run) for run in ("a", "b")]
+    await settle(store, late, now=NOW + timedelta(hours=2))
+    await settle(store, early, now=NOW + timedelta(hours=1))
+    log = [event.event_id for event in await log_of(store)]  # asked late, asked early, late, early
+    left = [log[:], [log[0], log[2], log[3]], [log[0], log[2]], [log[2]], []]
+
+    for number, events in enumerate(left):
+        assert [event.event_id for event in await log_of(store)] == events
+        assert await store.prune(LATER, limit=1) == (0 if number == 4 else 1)
+
+
+async def test_prune_keeps_to_its_limit_across_executions(store: Store) -> None:
     for number in range(5):
         await settle(store, await put(store, execution_id=f"run-{number}"))
 
-    assert await store.prune(LATER, limit=2) == 2
-    assert len({event.execution_id for event in await log_of(store)}) == 3
-    assert await store.prune(LATER, limit=9) == 3
+    assert await store.prune(LATER, limit=5) == 5
+    assert [event.execution_id for event in await log_of(store)] == ["run-2", "run-3", "run-3", "run-4", "run-4"]
+    assert await store.prune(LATER, limit=9) == 5
+    assert await log_of(store) == []
+
+
+async def test_a_request_goes_with_its_last_event(store: Store) -> None:
+    first, second = await put(store), await put(store)
+    done = [await settle(store, one) for one in (second, first)]  # asked 1, asked 2, settled 2, settled 1
+
+    await store.prune(LATER, limit=2)
+    assert ids((await store.list(Filter(), limit=EVERY)).requests) == ids([first, second])
+    await store.prune(LATER, limit=1)
+    assert ids((await store.list(Filter(), limit=EVERY)).requests) == ids([first])
+    assert await store.get(first.request_id) == done[1]
+    await store.prune(LATER, limit=1)
+    assert (await store.list(Filter(), limit=EVERY)).requests == ()
+
+
+@pytest.mark.promise("EVENT-2")
+async def test_an_execution_that_is_asked_in_while_it_is_pruned_is_kept_from_there(store: Store) -> None:
+    for _ in range(2):
+        await settle(store, await put(store))
+    await store.prune(LATER, limit=1)
+
+    pending = await put(store)
+
     assert await store.prune(LATER, limit=9) == 0
+    assert [event.seq for event in await log_of(store, "run-1")] == [2, 3, 4, 5]
+    await settle(store, pending)
+    assert await store.prune(LATER, limit=9) == 5
+
+
+@pytest.mark.promise("RETAIN-2")
+async def test_a_pruned_request_leaves_word_of_how_it_was_settled_and_by_whom(store: Store) -> None:
+    gone = await settle(store, await put(store))
+    kept = await put(store, execution_id="run-2")
+
+    await store.prune(LATER, limit=9)
+
+    left = await store.remains(gone.request_id)
+    assert left == Request.removed(gone.request_id, "run-1", "answered", "key:default", NOW)
+    assert await store.remains(kept.request_id) is None
+    assert await store.remains(new_id()) is None
+
+
+@pytest.mark.promise("RETAIN-3", "ANSWER-2")
+async def test_the_id_of_a_pruned_request_is_never_free_again(store: Store) -> None:
+    gone = await settle(store, await put(store))
+    await store.prune(LATER, limit=9)
+
+    with pytest.raises(RequestMismatch, match="settled and then removed"):
+        await store.put(gone, asked(gone))
+    with pytest.raises(NotFound):
+        await store.settle(gone, completed(gone))
+
+    assert await store.get(gone.request_id) is None
+    assert await log_of(store) == []
+
+
+@pytest.mark.promise("STREAM-3")
+async def test_an_event_before_pruned_ones_has_a_gap_after_it(store: Store) -> None:
+    before, pruned, between, after = [await put(store, execution_id=run) for run in ("a", "b", "a", "a")]
+    done = await settle(store, pruned)
+    last = await put(store, execution_id="a")
+    assert not any([(await located(store, one)).has_gap for one in (before, between, after, last)])
+
+    await store.prune(LATER, limit=1)
+    assert [(await located(store, one)).has_gap for one in (before, between, after, last)] == [
+        True,
+        False,
+        False,
+        False,
+    ]
+    await store.prune(LATER, limit=1)
+    assert await store.locate(done.settled_event_id or "") is None
+    assert [(await located(store, one)).has_gap for one in (before, between, after, last)] == [True, True, True, False]
+
+
+async def located(store: Store, one: Request) -> Located:
+    return await store.locate(one.asked_event_id) or pytest.fail()
+
+
+@pytest.mark.promise("STREAM-3")
+async def test_a_store_that_prunes_has_a_new_origin(store: Store) -> None:
+    former = (await store.list(Filter(), limit=1)).head_event_id
+    await settle(store, await put(store))
+    assert await store.locate(former) == Located(None, 0)
+
+    await store.prune(NOW, limit=9)
+    assert await store.locate(former) == Located(None, 0)
+    await store.prune(LATER, limit=9)
+
+    page = await store.list(Filter(), limit=1)
+    assert await store.locate(former) is None
+    assert page.head == 0
+    assert await store.locate(page.head_event_id) == Located(None, 0)
 
 
 @pytest.mark.promise("KEEP-1")
@@ -504,10 +610,23 @@ async def test_prune_removes_what_was_kept_with_its_execution_and_no_execution_t
     for execution_id, now in (("old", NOW), ("unasked", NOW), ("busy", LATER)):
         await store.keep(execution_id, execution_id, b"draft", now)
 
-    assert await store.prune(LATER, limit=9) == 2
+    assert await store.prune(LATER, limit=9) == 4
     assert [await store.kept(id) for id in ("old", "unasked", "busy")] == [None, None, b"draft"]
     assert len(await log_of(store, "busy")) == 2
     assert [event.seq for event in await log_of(store, (await put(store, execution_id="unasked")).execution_id)] == [1]
+
+
+async def test_prune_keeps_to_its_limit_in_what_was_kept_too(store: Store) -> None:
+    await settle(store, await put(store))
+    for number in range(3):
+        await store.keep("run-1", f"draft-{number}", b"draft", NOW)
+
+    assert await store.prune(LATER, limit=2) == 2
+    assert [await store.kept(f"draft-{number}") for number in range(3)] == [None, None, b"draft"]
+    assert await store.prune(LATER, limit=2) == 2
+    assert [event.seq for event in await log_of(store)] == [2]
+    assert await store.prune(LATER, limit=2) == 1
+    assert await store.prune(LATER, limit=2) == 0
 
 
 @pytest.mark.promise("LEASE-1")
@@ -524,6 +643,16 @@ async def test_a_lease_is_one_holders_until_it_lapses_or_is_given_back(store: St
     assert not await store.lease("work", "one", later, soon)
     await store.release("work", "two")
     assert await store.lease("work", "one", later, soon)
+
+
+async def test_prune_forgets_leases_that_lapsed_long_ago(store: Store) -> None:
+    await store.lease("work", "one", LATER, NOW)
+    await store.lease("other work", "one", NOW, NOW)
+
+    await store.prune(LATER, limit=9)
+
+    assert not await store.lease("work", "two", LATER, NOW)
+    assert await store.lease("other work", "two", LATER, NOW - timedelta(days=1))
 
 
 @pytest.mark.promise("LEASE-1")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 from msgspec import structs
 
-from sayso.errors import NotFound
+from sayso.errors import NotFound, RequestMismatch
 from sayso.model import STATUSES, Request
 from sayso.store import Filter, Page, Store
 from sayso.store.memory import MemoryStore
@@ -34,6 +34,7 @@ FILTERS = st.builds(
     execution_id=st.none() | STREAMS,
     durable=st.sampled_from([None, None, None, True, False]),
     due_before=st.none() | st.none() | MOMENTS,
+    until=st.none() | st.none() | POSITIONS,
 )
 
 
@@ -128,9 +129,13 @@ class Twins(RuleBasedStateMachine):
     def release(self, name: str, holder: str) -> None:
         self._both(lambda store: store.release(name, holder))
 
-    @rule(before=MOMENTS)
-    def prune(self, before: datetime) -> None:
-        self._both(lambda store: store.prune(before, limit=100))
+    @rule(before=MOMENTS, limit=st.sampled_from([1, 2, 3, 100]))
+    def prune(self, before: datetime, limit: int) -> None:
+        self._both(lambda store: store.prune(before, limit=limit))
+
+    @rule(one=requests)
+    def remains(self, one: Request) -> None:
+        self._both(lambda store: store.remains(one.request_id))
 
     @rule()
     def reopen(self) -> None:
@@ -147,8 +152,8 @@ class Twins(RuleBasedStateMachine):
     def _outcome(self, call: Any, store: Store) -> Any:
         try:
             return _comparable(self._run(call(store)))
-        except NotFound:
-            return NotFound
+        except (NotFound, RequestMismatch) as refusal:
+            return type(refusal)
 
     def _run(self, coroutine: Any) -> Any:
         return self._runner.run(coroutine)

@@ -6,6 +6,7 @@ import click
 
 from sayso.cli.answer import answer
 from sayso.cli.ask import ask
+from sayso.cli.backup import backup
 from sayso.cli.cancel import cancel
 from sayso.cli.completion import completion
 from sayso.cli.demo import demo
@@ -36,9 +37,9 @@ def main() -> None:
     Answer:  sayso answer ID
     Serve:   sayso serve
 
-    All but serve and demo talk to the server that --url or SAYSO_URL names (default: http://localhost:8000), with the
-    key in SAYSO_API_KEY, or in the file that SAYSO_API_KEY_FILE names. What an option says counts more than the
-    environment.
+    All but serve, demo and backup talk to the server that --url or SAYSO_URL names (default: http://localhost:8000),
+    with the key in SAYSO_API_KEY, or in the file that SAYSO_API_KEY_FILE names. What an option says counts more than
+    the environment.
 
     \b
     Exit codes:
@@ -52,5 +53,5 @@ def main() -> None:
     write_in_any_encoding()
 
 
-for command in (ask, inbox, answer, watch, cancel, export, serve, resume, demo, doctor, completion):
+for command in (ask, inbox, answer, watch, cancel, export, backup, serve, resume, demo, doctor, completion):
     main.add_command(command)

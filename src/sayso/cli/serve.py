@@ -36,6 +36,12 @@ from sayso.cli.output import json_option, note, print_json
     help="sqlite:///file.db or :memory:  [default: a file of this port's own]",
 )
 @click.option(
+    "--retention",
+    type=float,
+    metavar="DAYS",
+    help="How long settled runs are kept; inf: for ever.  [env var: SAYSO_RETENTION; default: 30]",
+)
+@click.option(
     "--allow-origin",
     "allow_origins",
     multiple=True,
@@ -46,7 +52,15 @@ from sayso.cli.output import json_option, note, print_json
 )
 @json_option
 @told
-def serve(host: str, port: int, store: str | None, allow_origins: tuple[str, ...], *, as_json: bool) -> None:
+def serve(
+    host: str,
+    port: int,
+    store: str | None,
+    retention: float | None,
+    allow_origins: tuple[str, ...],
+    *,
+    as_json: bool,
+) -> None:
     """Run a server, for agents and people anywhere, until Ctrl-C.
 
     The key that clients must send is read from SAYSO_API_KEY, or from the file that SAYSO_API_KEY_FILE names; never
@@ -61,7 +75,7 @@ def serve(host: str, port: int, store: str | None, allow_origins: tuple[str, ...
     from sayso import HumanInputServer
     from sayso.compose import MEMORY, default_store
 
-    server = HumanInputServer(host, port, store=store, allow_origins=allow_origins, adapters=False)
+    server = HumanInputServer(host, port, store=store, retention=retention, allow_origins=allow_origins, adapters=False)
 
     def listening() -> None:
         kept = store or default_store(port)

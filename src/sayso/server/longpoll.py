@@ -33,6 +33,8 @@ async def _page(gateway: Gateway, execution_id: str | None, cursor: str | None, 
         return events_page(batch.events, cursor=start.cursor, more=False, reset=None)
     if not batch.events and wait:
         batch = await gateway.read(batch.place, wait=wait)
+    if batch.reset:
+        return await _fresh_page(gateway, execution_id, batch)
     last = batch.events[-1].event_id if batch.events else start.cursor
     return events_page(batch.events, cursor=last, more=batch.more, reset=None)
 

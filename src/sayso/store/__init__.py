@@ -14,7 +14,10 @@ from sayso.wire import Event
 
 @dataclass(frozen=True, kw_only=True)
 class Filter:
-    """Which requests a list holds; None leaves that member out of the choice."""
+    """Which requests a list holds; None leaves that member out of the choice.
+
+    `until`: asked at this position of the log, or before.
+    """
 
     status: frozenset[Status] | None = None
     execution_id: str | None = None
@@ -22,6 +25,7 @@ class Filter:
     due_before: datetime | None = None
     text: str | None = None
     """Stands somewhere in what `mentions` looks at."""
+    until: int | None = None
 
 
 class Page(NamedTuple):
@@ -53,10 +57,18 @@ class Settled(NamedTuple):
 
 
 class Located(NamedTuple):
-    """Where an event lies; `execution_id` None and position 0: before every event, the store's origin."""
+    """Where an event lies; `execution_id` None and position 0: before every event, the store's origin.
+
+    `has_gap`: events of other executions that came after it were pruned.
+    """
 
     execution_id: str | None
     position: int
+    has_gap: bool = False
+
+
+TAKEN: Final = "This request_id belongs to a question that was settled and then removed; use a new id."
+"""What whoever asks under the id of a pruned request is told."""
 
 
 def mentions(text: str, *, title: str, prompt: str, execution_id: str, context_data: Mapping[str, Any] | None) -> bool:
@@ -94,7 +106,10 @@ class Store(Protocol):
         """Finishes what was begun and lets go of the storage; `changes()` ends. Idempotent."""
 
     async def put(self, request: Request, fact: InputRequired) -> Put:
-        """Stores a new request and its event, both or neither, durable on return; a taken id changes nothing."""
+        """Stores a new request and its event, both or neither, durable on return; a taken id changes nothing.
+
+        Raises RequestMismatch for the id of a request that was pruned.
+        """
 
     async def settle(self, request: Request, fact: InputCompleted) -> Settled:
         """Replaces the pending request of the same id and appends its event, both or neither, durable on return.
@@ -111,7 +126,8 @@ class Store(Protocol):
     async def locate(self, event_id: str) -> Located | None:
         """Where this event, or the store's origin, lies; None when it is unknown or was pruned.
 
-        The origin is a cursor of each store's own, from its making on: it lies before the first event of any stream.
+        The origin is a cursor of each store's own, from its making on: it lies before the first event of any stream. A
+        store that prunes gets a new one, since the old one lies before what is gone.
         """
 
     async def read(
@@ -120,7 +136,8 @@ class Store(Protocol):
         """Events after position `after`, in order, of one execution or (None) of all: at most `limit`, and none after
         they are limits.BATCH bytes. `is_whole` says whether there were more.
 
-        Never shows an event before one with a smaller position has become visible. `open_only`: only the asking events
+        Never shows an event before one with a smaller position has become visible; a position that is missing between
+        two others was pruned. `open_only`: only the asking events
         of requests that are still pending.
         """
 
@@ -141,8 +158,15 @@ class Store(Protocol):
         """The executions that got events since the last item (None: any of them). A hint; the log is the truth."""
 
     async def prune(self, before: datetime, *, limit: int) -> int:
-        """Removes at most `limit` executions, whole, whose every request was settled, and everything kept, before
-        `before`; says how many."""
+        """Removes at most `limit` events and things kept, and says how many: of executions whose every request was
+        settled, and everything kept, before `before`, one execution after the other, from the one that fell silent the
+        longest ago; of each, what was kept first, and then its events, the first ones first.
+
+        A request goes with its last event, and leaves a tombstone: its id is never free again.
+        """
+
+    async def remains(self, request_id: str) -> Request | None:
+        """What is left of a request that was pruned (`Request.removed`), or None."""
 
 
 SECRET_BYTES: Final = 32

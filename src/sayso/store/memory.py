@@ -10,9 +10,9 @@ from datetime import datetime
 from itertools import islice
 from typing import NamedTuple
 
-from sayso.errors import NotFound
+from sayso.errors import NotFound, RequestMismatch
 from sayso.model import Fact, InputCompleted, InputRequired, Request
-from sayso.store import SECRET_BYTES, Filter, Located, Page, Put, Settled, mentions, within_batch
+from sayso.store import SECRET_BYTES, TAKEN, Filter, Located, Page, Put, Settled, mentions, within_batch
 from sayso.store.changes import Changes
 from sayso.wire import Event
 
@@ -37,12 +37,15 @@ class MemoryStore:
         self._events: dict[str, Event] = {}
         self._last_position = 0
         self._requests: dict[str, Request] = {}
+        self._quiet_since: dict[str, datetime] = {}
         self._positions: dict[str, int] = {}
         self._resumes: dict[str, _Kept] = {}
         self._leases: dict[str, _Lease] = {}
         self._secrets: dict[str, bytes] = {}
         self._changes = Changes()
         self._origin = str(uuid.uuid4())
+        self._tombstones: dict[str, Request] = {}
+        self._pruned_to = 0
 
     async def open(self) -> None:
         self._changes = Changes()
@@ -53,6 +56,8 @@ class MemoryStore:
     async def put(self, request: Request, fact: InputRequired) -> Put:
         if stored := self._requests.get(request.request_id):
             return Put(stored, created=False)
+        if request.request_id in self._tombstones:
+            raise RequestMismatch(TAKEN)
         self._requests[request.request_id] = request
         self._positions[request.request_id] = self._append(fact).position
         return Put(request, created=True)
@@ -64,6 +69,7 @@ class MemoryStore:
         if not stored.is_open:
             return Settled(stored, won=False)
         self._requests[request.request_id] = request
+        self._fell_silent(request.execution_id, fact.timestamp)
         self._append(fact)
         return Settled(request, won=True)
 
@@ -75,7 +81,7 @@ class MemoryStore:
         fitting = (
             (position, self._requests[request_id])
             for request_id, position in positions
-            if _is_after(position, after, newest) and _fits(self._requests[request_id], filter)
+            if _is_after(position, after, newest) and _fits(self._requests[request_id], position, filter)
         )
         page = list(islice(fitting, limit))
         stream = self._stream(filter.execution_id)
@@ -90,7 +96,7 @@ class MemoryStore:
         if event_id == self._origin:
             return Located(None, 0)
         event = self._events.get(event_id)
-        return Located(event.execution_id, event.position) if event else None
+        return Located(event.execution_id, event.position, event.position < self._pruned_to) if event else None
 
     async def read(
         self, execution_id: str | None, *, after: int, limit: int, open_only: bool = False
@@ -102,6 +108,7 @@ class MemoryStore:
 
     async def keep(self, execution_id: str, request_id: str, data: bytes, now: datetime) -> None:
         self._streams.setdefault(execution_id, [])
+        self._fell_silent(execution_id, now)
         self._resumes.setdefault(request_id, _Kept(execution_id, now, data))
 
     async def kept(self, request_id: str) -> bytes | None:
@@ -123,26 +130,52 @@ class MemoryStore:
         return self._changes.follow()
 
     async def prune(self, before: datetime, *, limit: int) -> int:
-        kept = {
-            request.execution_id
-            for request in self._requests.values()
-            if request.settled_at is None or request.settled_at >= before
-        }
-        kept |= {one.execution_id for one in self._resumes.values() if one.at >= before}
-        gone = set(islice((execution for execution in self._streams if execution not in kept), limit))
-        for event in self._log:
-            if event.execution_id in gone:
-                del self._events[event.event_id]
-                self._requests.pop(event.request_id, None)
-                self._positions.pop(event.request_id, None)
-        self._log = [event for event in self._log if event.execution_id not in gone]
-        for execution in gone:
-            del self._streams[execution]
-        self._resumes = {id: one for id, one in self._resumes.items() if one.execution_id not in gone}
-        return len(gone)
+        left = limit
+        pending = {request.execution_id for request in self._requests.values() if request.is_open}
+        former = self._pruned_to
+        for since, execution_id in sorted((since, id) for id, since in self._quiet_since.items() if id not in pending):
+            if since < before and left:
+                left -= self._prune_first(execution_id, left)
+        if self._pruned_to > former:
+            self._origin = str(uuid.uuid4())  # the old one lies before what is gone
+        if left:
+            self._leases = {name: lease for name, lease in self._leases.items() if lease.until >= before}
+        return limit - left
+
+    async def remains(self, request_id: str) -> Request | None:
+        return self._tombstones.get(request_id)
 
     async def secret(self, name: str) -> bytes:
         return self._secrets.setdefault(name, secrets.token_bytes(SECRET_BYTES))
+
+    def _fell_silent(self, execution_id: str, now: datetime) -> None:
+        self._quiet_since[execution_id] = max(now, self._quiet_since.get(execution_id, now))
+
+    def _prune_first(self, execution_id: str, limit: int) -> int:
+        """Says how much went."""
+        kept = sorted(id for id, one in self._resumes.items() if one.execution_id == execution_id)
+        for id in kept[:limit]:
+            del self._resumes[id]
+        left = limit - len(kept[:limit])
+        stream = self._streams.get(execution_id, [])
+        gone, rest = stream[:left], stream[left:]
+        for event in gone:
+            del self._events[event.event_id]
+            self._pruned_to = max(self._pruned_to, event.position)
+            if event.type == "human_input_completed":
+                del self._positions[event.request_id]
+                self._bury(self._requests.pop(event.request_id))
+        self._log = [event for event in self._log if event.event_id in self._events]
+        self._streams[execution_id] = rest
+        if not rest and len(kept) <= limit:
+            del self._streams[execution_id], self._quiet_since[execution_id]
+        return limit - left + len(gone)
+
+    def _bury(self, gone: Request) -> None:
+        assert gone.settled_at is not None and gone.settled_by is not None  # noqa: S101 - it was settled
+        self._tombstones[gone.request_id] = Request.removed(
+            gone.request_id, gone.execution_id, gone.status, gone.settled_by, gone.settled_at
+        )
 
     def _stream(self, execution_id: str | None) -> Sequence[Event]:
         return self._log if execution_id is None else self._streams.get(execution_id, [])
@@ -150,7 +183,7 @@ class MemoryStore:
     def _append(self, fact: Fact) -> Event:
         stream = self._streams.setdefault(fact.execution_id, [])
         self._last_position += 1
-        event = Event.of(fact, position=self._last_position, seq=len(stream) + 1)
+        event = Event.of(fact, position=self._last_position, seq=stream[-1].seq + 1 if stream else 1)
         stream.append(event)
         self._log.append(event)
         self._events[event.event_id] = event
@@ -175,11 +208,12 @@ def _is_after(position: int, after: int, newest: bool) -> bool:
     return position > after if not newest else not after or position < after
 
 
-def _fits(request: Request, filter: Filter) -> bool:
+def _fits(request: Request, position: int, filter: Filter) -> bool:
     return (
         (filter.status is None or request.status in filter.status)
         and filter.execution_id in (None, request.execution_id)
         and filter.durable in (None, request.durable)
+        and (filter.until is None or position <= filter.until)
         and (filter.due_before is None or (request.deadline is not None and request.deadline < filter.due_before))
         and (filter.text is None or _mentions(request, filter.text))
     )

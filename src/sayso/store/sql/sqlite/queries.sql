@@ -1,53 +1,66 @@
--- Every statement of the SQLite store, by name.
+-- Every statement of the SQLite store, by name. Where an index is named, no other may do: the planner knows no counts.
 
--- name: next_seq
+-- name: count_asked
 -- Takes the execution's next number; the write transaction makes it gapless.
-INSERT INTO streams (execution_id, last_seq) VALUES (:execution_id, 1)
-ON CONFLICT (execution_id) DO UPDATE SET last_seq = last_seq + 1
+INSERT INTO streams (execution_id, last_seq, pending) VALUES (:execution_id, 1, 1)
+ON CONFLICT (execution_id) DO UPDATE SET last_seq = last_seq + 1, pending = pending + 1
 RETURNING last_seq;
 
--- name: make_stream
+-- name: count_settled
+UPDATE streams SET last_seq = last_seq + 1, pending = pending - 1, quiet_since = max(ifnull(quiet_since, ''), :settled_at)
+WHERE execution_id = :execution_id
+RETURNING last_seq;
+
+-- name: count_kept
 -- An execution that only kept something yet is known by its stream, too, so that it can be pruned.
-INSERT INTO streams (execution_id, last_seq) VALUES (:execution_id, 0) ON CONFLICT (execution_id) DO NOTHING;
+INSERT INTO streams (execution_id, last_seq, quiet_since) VALUES (:execution_id, 0, :kept_at)
+ON CONFLICT (execution_id) DO UPDATE SET quiet_since = max(ifnull(quiet_since, ''), excluded.quiet_since);
 
 -- name: append_event
-INSERT INTO events (execution_id, seq, event_id, type, request_id, data)
-VALUES (:execution_id, :seq, :event_id, :type, :request_id, :data);
+INSERT INTO events (execution_id, seq, event_id, type, request_id, data, crc)
+VALUES (:execution_id, :seq, :event_id, :type, :request_id, :data, :crc);
 
 -- name: insert_request
-INSERT INTO requests (request_id, position, execution_id, status, durable, deadline_at, settled_at, data)
-VALUES (:request_id, :position, :execution_id, :status, :durable, :deadline_at, NULL, :data);
+INSERT INTO requests (position, request_id, execution_id, status, durable, deadline_at, settled_at, data, crc)
+VALUES (:position, :request_id, :execution_id, :status, :durable, :deadline_at, NULL, :data, :crc);
 
 -- name: settle_request
 -- The compare-and-set: of many writers only the first still finds the request pending.
-UPDATE requests SET status = :status, settled_at = :settled_at, data = :data
+UPDATE requests SET status = :status, settled_at = :settled_at, data = :data, crc = :crc
 WHERE request_id = :request_id AND status = 'pending';
 
 -- name: get_request
-SELECT data FROM requests WHERE request_id = :request_id;
+SELECT request_id, execution_id, status, durable, deadline_at, settled_at, data, crc FROM requests
+WHERE request_id = :request_id;
+
+-- name: get_tombstone
+SELECT request_id, execution_id, status, settled_by, settled_at FROM tombstones WHERE request_id = :request_id;
 
 -- name: locate_event
 SELECT execution_id, position FROM events WHERE event_id = :event_id;
 
 -- name: read_all
-SELECT position, execution_id, seq, event_id, type, request_id, data FROM events
+SELECT position, execution_id, seq, event_id, type, request_id, data, crc FROM events
 WHERE position > :after ORDER BY position LIMIT :limit;
 
 -- name: read_execution
-SELECT position, execution_id, seq, event_id, type, request_id, data FROM events
+SELECT position, execution_id, seq, event_id, type, request_id, data, crc FROM events
 WHERE execution_id = :execution_id AND position > :after ORDER BY position LIMIT :limit;
 
 -- name: read_open_all
 -- A request's `position` is its asking event's, so the few open requests lead to their events without a scan of the log.
-SELECT e.position, e.execution_id, e.seq, e.event_id, e.type, e.request_id, e.data
-FROM requests AS r JOIN events AS e ON e.position = r.position
+SELECT e.position, e.execution_id, e.seq, e.event_id, e.type, e.request_id, e.data, e.crc
+FROM requests AS r INDEXED BY requests_by_status CROSS JOIN events AS e ON e.position = r.position
 WHERE r.status = 'pending' AND r.position > :after ORDER BY r.position LIMIT :limit;
 
 -- name: read_open_execution
-SELECT e.position, e.execution_id, e.seq, e.event_id, e.type, e.request_id, e.data
-FROM requests AS r JOIN events AS e ON e.position = r.position
+SELECT e.position, e.execution_id, e.seq, e.event_id, e.type, e.request_id, e.data, e.crc
+FROM requests AS r INDEXED BY requests_of_execution CROSS JOIN events AS e ON e.position = r.position
 WHERE r.execution_id = :execution_id AND r.status = 'pending' AND r.position > :after
 ORDER BY r.position LIMIT :limit;
+
+-- name: seq_at
+SELECT seq FROM events WHERE position = :position AND execution_id = :execution_id;
 
 -- name: head_all
 SELECT event_id, position FROM events ORDER BY position DESC LIMIT 1;
@@ -55,35 +68,70 @@ SELECT event_id, position FROM events ORDER BY position DESC LIMIT 1;
 -- name: head_execution
 SELECT event_id, position FROM events WHERE execution_id = :execution_id ORDER BY position DESC LIMIT 1;
 
--- name: prunable
--- Executions that have no request left that is pending or was settled lately, and that kept nothing lately.
-SELECT s.execution_id FROM streams AS s
-WHERE NOT EXISTS (
-    SELECT 1 FROM requests AS r
-    WHERE r.execution_id = s.execution_id AND (r.settled_at IS NULL OR r.settled_at >= :before)
-)
-AND NOT EXISTS (SELECT 1 FROM resumes AS k WHERE k.execution_id = s.execution_id AND k.kept_at >= :before)
-LIMIT :limit;
+-- name: last_position
+-- Also of what was removed since.
+SELECT max(ifnull((SELECT max(position) FROM events), 0),
+           ifnull((SELECT seq FROM sqlite_sequence WHERE name = 'events'), 0));
 
--- name: prune_events
-DELETE FROM events WHERE execution_id = :execution_id;
+-- name: prunable
+-- The execution that fell silent the longest ago, if that was before.
+SELECT execution_id FROM streams AS s INDEXED BY streams_quiet
+WHERE pending = 0 AND quiet_since < :before
+  AND NOT EXISTS (SELECT 1 FROM requests AS r WHERE r.execution_id = s.execution_id AND r.status = 'pending')
+ORDER BY quiet_since, execution_id LIMIT 1;
+
+-- name: prune_to
+-- The position of the last of its first events.
+SELECT count(*), max(position) FROM (
+    SELECT position FROM events WHERE execution_id = :execution_id ORDER BY position LIMIT :limit
+);
+
+-- name: bury
+INSERT OR IGNORE INTO tombstones (request_id, execution_id, status, settled_at, settled_by)
+SELECT r.request_id, r.execution_id, r.status, r.settled_at, CASE
+    WHEN json_valid(CAST(r.data AS TEXT)) THEN ifnull(json_extract(CAST(r.data AS TEXT), '$.settled_by'), '') ELSE ''
+END
+FROM events AS e JOIN requests AS r ON r.request_id = e.request_id
+WHERE e.execution_id = :execution_id AND e.position <= :position AND e.type = 'human_input_completed';
 
 -- name: prune_requests
-DELETE FROM requests WHERE execution_id = :execution_id;
+-- A request goes with its last event.
+DELETE FROM requests WHERE request_id IN (
+    SELECT request_id FROM events
+    WHERE execution_id = :execution_id AND position <= :position AND type = 'human_input_completed'
+);
+
+-- name: prune_events
+DELETE FROM events WHERE execution_id = :execution_id AND position <= :position;
 
 -- name: prune_stream
-DELETE FROM streams WHERE execution_id = :execution_id;
+DELETE FROM streams WHERE execution_id = :execution_id
+  AND NOT EXISTS (SELECT 1 FROM events WHERE execution_id = :execution_id)
+  AND NOT EXISTS (SELECT 1 FROM resumes WHERE execution_id = :execution_id);
+
+-- name: prune_leases
+DELETE FROM leases WHERE until < :before;
+
+-- name: odd_stream
+-- An execution whose counts would have it pruned too early, or never.
+SELECT execution_id FROM streams AS s WHERE
+    pending <> (SELECT count(*) FROM requests AS r WHERE r.execution_id = s.execution_id AND r.status = 'pending')
+    OR quiet_since < (SELECT max(r.settled_at) FROM requests AS r WHERE r.execution_id = s.execution_id)
+LIMIT 1;
 
 -- name: prune_resumes
-DELETE FROM resumes WHERE execution_id = :execution_id;
+DELETE FROM resumes WHERE request_id IN (
+    SELECT request_id FROM resumes WHERE execution_id = :execution_id ORDER BY request_id LIMIT :limit
+);
 
 -- name: keep_resume
 -- What was kept first stays: it belongs to the question that was asked with it.
-INSERT INTO resumes (request_id, execution_id, kept_at, data) VALUES (:request_id, :execution_id, :kept_at, :data)
+INSERT INTO resumes (request_id, execution_id, kept_at, data, crc)
+VALUES (:request_id, :execution_id, :kept_at, :data, :crc)
 ON CONFLICT (request_id) DO NOTHING;
 
 -- name: get_resume
-SELECT data FROM resumes WHERE request_id = :request_id;
+SELECT request_id, execution_id, kept_at, data, crc FROM resumes WHERE request_id = :request_id;
 
 -- name: take_lease
 INSERT INTO leases (name, holder, until) VALUES (:name, :holder, :until)
@@ -101,3 +149,11 @@ INSERT INTO meta (key, value) VALUES (:key, :value) ON CONFLICT (key) DO NOTHING
 
 -- name: set_meta
 INSERT INTO meta (key, value) VALUES (:key, :value) ON CONFLICT (key) DO UPDATE SET value = excluded.value;
+
+-- name: new_lineage
+-- A backup is a log of its own: the mark of the store that it was made of says nothing of it.
+UPDATE meta SET value = lower(hex(randomblob(16))) WHERE key = 'lineage';
+
+-- name: counts
+SELECT (SELECT count(*) FROM streams), (SELECT count(*) FROM requests),
+       (SELECT count(*) FROM requests WHERE status = 'pending'), (SELECT count(*) FROM events);
