@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -28,6 +29,16 @@ class Driver(Program):
     async def url(self, process: int) -> str:
         """Where that server listens, once it does."""
         return (await self.line(f"listens {process} ")).split()[-1]
+
+
+async def kill(process: int) -> None:
+    """Returns when it is gone, and has let go of its files: one that writes just then may take a moment."""
+    gone = os.pidfd_open(process)
+    try:
+        os.kill(process, signal.SIGKILL)
+        await asyncio.to_thread(select.select, [gone], [], [])
+    finally:
+        os.close(gone)
 
 
 @asynccontextmanager

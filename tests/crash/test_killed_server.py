@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-import signal
 import uuid
 from contextlib import suppress
 from pathlib import Path
@@ -19,7 +18,7 @@ import pytest
 
 from tests.conftest import KEY
 from tests.crash.doubles import WINDOW
-from tests.crash.driving import Driver, driver
+from tests.crash.driving import Driver, driver, kill
 from tests.crash.ledger import Ledger
 
 ROUNDS = int(os.environ.get("SAYSO_ROUNDS", "20"))
@@ -100,14 +99,14 @@ async def kill_at_some_moment(process: int, acknowledged: asyncio.Semaphore, cha
     for _ in range(chance.randrange(1, 40)):
         await acknowledged.acquire()
     await asyncio.sleep(chance.uniform(0, 2.5 * WINDOW))
-    os.kill(process, signal.SIGKILL)
+    await kill(process)
 
 
 async def kill_round(on: Driver, writer: str, ledger: Ledger, chance: random.Random) -> None:
     process = await on.start(writer)
     if chance.random() < 0.1:
         await asyncio.sleep(chance.uniform(0, 0.2))
-        os.kill(process, signal.SIGKILL)  # while it starts, and mends what the last one left
+        await kill(process)  # while it starts, and mends what the last one left
         process = await on.start(writer)
     acknowledged = asyncio.Semaphore(0)
     clients = Clients(await on.url(process), ledger, acknowledged)
@@ -127,7 +126,7 @@ async def look(on: Driver, writer: str, ledger: Ledger) -> tuple[list[str], list
         lost = ledger.lost(await clients.requests())
         await clients.say_again()
         twice = ledger.twice(await clients.events())
-    os.kill(process, signal.SIGKILL)
+    await kill(process)
     return lost, twice
 
 
