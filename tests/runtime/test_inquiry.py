@@ -610,7 +610,7 @@ def test_interrupting_a_waiting_thread_gives_its_question_up(person: People, mon
 
 async def test_many_questions_of_one_loop_wait_at_once_and_each_gets_its_own_answer(person: People) -> None:
     reader, many = person(leave), 100
-    async with asyncio.timeout(LONGEST), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(4 * LONGEST), asyncio.TaskGroup() as tasks:
         asking = [tasks.create_task(sayso.aask(f"Number {number}?")) for number in range(many)]
         await asyncio.to_thread(reader.wait_until, lambda it: len(it.asked) == many)
         reader_answers = asyncio.to_thread(
