@@ -12,10 +12,11 @@ from platformdirs import user_data_path
 
 from sayso.asker import Asker
 from sayso.errors import Misconfigured
-from sayso.store import Store, sqlite_backup
+from sayso.store import Store
 from sayso.store.memory import MemoryStore
 from sayso.store.sqlite import SQLiteStore
-from sayso.store.sqlite_backup import Copy
+from sayso.store.sqlite.backup import Copy
+from sayso.store.sqlite.backup import backup as copy_file
 
 MEMORY: Final = ":memory:"
 _SQLITE: Final = "sqlite:///"
@@ -29,10 +30,10 @@ def store_at(url: str) -> Store:
 
 
 def backup(url: str, to: Path) -> Copy:
-    """Copies the store at `url` to the new file `to`; see `sqlite_backup`. Raises Misconfigured, StoreFailed."""
+    """Copies the store at `url` to the new file `to`; see `copy_file`. Raises Misconfigured, StoreFailed."""
     if url == MEMORY:
         raise Misconfigured("a store in memory cannot be backed up; it ends with its server")
-    return sqlite_backup.backup(_sqlite_file(url), to)
+    return copy_file(_sqlite_file(url), to)
 
 
 def default_store(port: int) -> str:

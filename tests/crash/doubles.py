@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-from sayso.store.sqlite_writer import Job, Writer
+from sayso.store.sqlite.writer import Job, Writer
 
 WINDOW: Final = 0.03
 """Seconds before a commit, and between a commit and its acknowledgement."""

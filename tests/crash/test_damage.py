@@ -23,9 +23,9 @@ import pytest
 
 from sayso.errors import StoreDamaged, StoreFailed, StoreTooNew
 from sayso.model import STATUSES
-from sayso.store import Filter, sqlite_check, sqlite_rows
-from sayso.store.sqlite import SQLiteStore
-from sayso.store.sqlite_backup import backup
+from sayso.store import Filter
+from sayso.store.sqlite import SQLiteStore, check, rows
+from sayso.store.sqlite.backup import backup
 from tests.builders import NOW, answered, asked, completed, request
 
 TIMES = 8 * int(os.environ.get("SAYSO_ROUNDS", "20"))
@@ -244,7 +244,7 @@ def never_left_out(written: Written) -> Callable[[dict[str, Any]], bool]:
 async def test_a_damaged_file_that_is_too_large_to_be_checked_gives_nothing_else_and_leaves_no_event_out(
     folder: Path, damage: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite_check, "WHOLE", 0)
+    monkeypatch.setattr(check, "WHOLE", 0)
     written = await write_all(folder, killed=False)
     places = Places(TIMES, written)
 
@@ -257,9 +257,9 @@ async def test_a_damaged_file_that_is_too_large_to_be_checked_gives_nothing_else
 
 async def test_a_store_that_checks_nothing_is_found_out(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The control: the same damage, without our checks."""
-    monkeypatch.setattr("sayso.store.sqlite.check_file", lambda *file: None)
-    monkeypatch.setattr(sqlite_rows, "_is_as_written", lambda *row: True)
-    monkeypatch.setattr(sqlite_rows, "row_sum", lambda *row: 0)
+    monkeypatch.setattr("sayso.store.sqlite.store.check_file", lambda *file: None)
+    monkeypatch.setattr(rows, "_is_as_written", lambda *row: True)
+    monkeypatch.setattr(rows, "row_sum", lambda *row: 0)
     written = await write_all(folder, killed=False)
     (folder / "killed").mkdir()
     killed = await write_all(folder / "killed", killed=True)
@@ -435,7 +435,7 @@ async def test_a_store_from_which_something_is_gone_is_refused(folder: Path, sta
 async def test_a_stream_with_an_event_gone_is_not_read_on_from_either_side_of_it(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite_check, "WHOLE", 0)
+    monkeypatch.setattr(check, "WHOLE", 0)
     store = await without(folder, "DELETE FROM events WHERE execution_id = 'run-1' AND seq = 4")
     await store.open()
     before = await store.read("run-1", after=0, limit=3)
@@ -451,7 +451,7 @@ async def test_a_stream_with_an_event_gone_is_not_read_on_from_either_side_of_it
 
 @pytest.mark.promise("DISK-1", "RETAIN-1")
 async def test_a_count_that_is_wrong_removes_no_pending_request(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite_check, "WHOLE", 0)
+    monkeypatch.setattr(check, "WHOLE", 0)
     store = await without(folder, "UPDATE streams SET pending = 0, quiet_since = '2001' WHERE execution_id = 'run-0'")
     await store.open()
     before = [event.seq for event in await store.read("run-0", after=0, limit=EVERY)]

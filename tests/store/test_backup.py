@@ -17,7 +17,7 @@ from sayso.errors import Misconfigured, StoreDamaged, StoreFailed, StoreTooNew
 from sayso.model import Request
 from sayso.store import Filter
 from sayso.store.sqlite import SQLiteStore
-from sayso.store.sqlite_backup import backup
+from sayso.store.sqlite.backup import backup
 from tests.builders import answered, asked, completed, request
 
 EVERY = 100_000

@@ -16,9 +16,12 @@ from typing import Any
 import pytest
 
 from sayso.model import STATUSES, Request, Status
-from sayso.store import Filter, sqlite, sqlite_lists, sqlite_prune
+from sayso.store import Filter
 from sayso.store.sql import queries
 from sayso.store.sqlite import SQLiteStore
+from sayso.store.sqlite import lists as sqlite_lists
+from sayso.store.sqlite import prune as sqlite_prune
+from sayso.store.sqlite import store as sqlite_store
 from tests.builders import NOW, answered, asked, completed, new_id, request
 
 SMALL, LARGE = 400, 8_000
@@ -194,7 +197,7 @@ async def test_a_store_that_looks_at_everything_is_found_out(
     """The control: the same calls, without the indexes."""
     listing = sqlite_lists._listing
     monkeypatch.setattr(sqlite_lists, "_listing", lambda *asked, **how: _no_index(listing(*asked, **how)))
-    for module in (sqlite, sqlite_prune):
+    for module in (sqlite_store, sqlite_prune):
         monkeypatch.setattr(module, "_Q", {name: _no_index(text) for name, text in queries("sqlite").items()})
 
     found = dearer(await costs(folder, stores, steps))

@@ -514,7 +514,7 @@ async def test_changes_tell_of_a_whole_batch_at_once(store: SQLiteStore) -> None
 
 
 def test_every_statement_has_a_name_and_a_use() -> None:
-    code = "".join(file.read_text() for file in Path(str(files("sayso.store"))).glob("sqlite*.py"))
+    code = "".join(file.read_text() for file in Path(str(files("sayso.store.sqlite"))).glob("*.py"))
     text = (files("sayso.store.sql") / "sqlite" / "queries.sql").read_text()
     computed = {f"read_{open}{stream}" for open in ("", "open_") for stream in ("all", "execution")}
 

@@ -10,8 +10,8 @@ from typing import Final
 
 from sayso.errors import StoreDamaged
 from sayso.store.sql import queries
-from sayso.store.sqlite_mark import Mark
-from sayso.store.sqlite_rows import REQUEST_COLUMNS, event_of, kept_of, pruned_position, request_of
+from sayso.store.sqlite.mark import Mark
+from sayso.store.sqlite.rows import REQUEST_COLUMNS, event_of, kept_of, pruned_position, request_of
 
 logger = logging.getLogger(__name__)
 

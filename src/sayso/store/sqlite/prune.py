@@ -7,7 +7,7 @@ import uuid
 from typing import Final
 
 from sayso.store.sql import queries
-from sayso.store.sqlite_rows import ORIGIN, PRUNED_TO, pruned_position
+from sayso.store.sqlite.rows import ORIGIN, PRUNED_TO, pruned_position
 
 _Q: Final = queries("sqlite")
 

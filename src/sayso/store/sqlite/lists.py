@@ -11,7 +11,7 @@ from sayso.errors import StoreDamaged
 from sayso.model import STATUSES, Request, Status
 from sayso.store import Filter, Page
 from sayso.store.sql import queries
-from sayso.store.sqlite_rows import ORIGIN, REQUEST_COLUMNS, meta, request_of, time_text
+from sayso.store.sqlite.rows import ORIGIN, REQUEST_COLUMNS, meta, request_of, time_text
 
 logger = logging.getLogger(__name__)
 

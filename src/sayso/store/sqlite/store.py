@@ -23,12 +23,12 @@ from sayso.model import Fact, InputCompleted, InputRequired, Request, Status
 from sayso.store import SECRET_BYTES, TAKEN, Filter, Located, Page, Put, Settled, within_batch
 from sayso.store.changes import Changes
 from sayso.store.sql import queries
-from sayso.store.sqlite_check import check_file, mark_of
-from sayso.store.sqlite_file import connect, failures, migrate, version
-from sayso.store.sqlite_lists import list_requests
-from sayso.store.sqlite_mark import Mark
-from sayso.store.sqlite_prune import prune
-from sayso.store.sqlite_rows import (
+from sayso.store.sqlite.check import check_file, mark_of
+from sayso.store.sqlite.file import connect, failures, migrate, version
+from sayso.store.sqlite.lists import list_requests
+from sayso.store.sqlite.mark import Mark
+from sayso.store.sqlite.prune import prune
+from sayso.store.sqlite.rows import (
     ORIGIN,
     event_of,
     get_request,
@@ -40,7 +40,7 @@ from sayso.store.sqlite_rows import (
     row_of_request,
     time_text,
 )
-from sayso.store.sqlite_writer import Work, Writer, Written
+from sayso.store.sqlite.writer import Work, Writer, Written
 from sayso.wire import Event
 
 T = TypeVar("T")

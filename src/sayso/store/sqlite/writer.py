@@ -14,8 +14,8 @@ from typing import Any, Final, NamedTuple, TypeVar
 from sayso.errors import StoreFailed
 from sayso.store.changes import Changes
 from sayso.store.sql import queries
-from sayso.store.sqlite_file import failures
-from sayso.store.sqlite_mark import Mark
+from sayso.store.sqlite.file import failures
+from sayso.store.sqlite.mark import Mark
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)

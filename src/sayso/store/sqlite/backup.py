@@ -11,9 +11,9 @@ from typing import Final, NamedTuple
 
 from sayso.errors import Misconfigured, StoreFailed
 from sayso.store.sql import queries
-from sayso.store.sqlite_check import WITH_SUMS, check_whole, damaged, mark_of
-from sayso.store.sqlite_file import connect, failures, version
-from sayso.store.sqlite_mark import Mark
+from sayso.store.sqlite.check import WITH_SUMS, check_whole, damaged, mark_of
+from sayso.store.sqlite.file import connect, failures, version
+from sayso.store.sqlite.mark import Mark
 
 _Q: Final = queries("sqlite")
 

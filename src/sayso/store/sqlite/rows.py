@@ -15,7 +15,7 @@ from sayso.errors import StoreDamaged
 from sayso.model import Fact, InputCompleted, InputRequired, Request
 from sayso.store import mentions
 from sayso.store.sql import queries
-from sayso.store.sums import row_sum
+from sayso.store.sqlite.sums import row_sum
 from sayso.wire import Event, decode_request, encode
 
 logger = logging.getLogger(__name__)

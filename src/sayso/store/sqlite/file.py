@@ -10,7 +10,7 @@ from typing import Final
 
 from sayso.errors import StoreDamaged, StoreFailed, StoreFull, StoreTooNew
 from sayso.store.sql import migrations
-from sayso.store.sqlite_rows import mentioned
+from sayso.store.sqlite.rows import mentioned
 
 _BUSY_MS: Final = 5_000
 """How long a connection waits for a lock that a backup or a shell holds."""

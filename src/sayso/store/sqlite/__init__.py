@@ -1,0 +1,5 @@
+"""The store in one SQLite file."""
+
+from sayso.store.sqlite.store import SQLiteStore
+
+__all__ = ["SQLiteStore"]
