@@ -12,13 +12,13 @@ import traceback
 
 from sayso import HumanInputServer
 from sayso.server import app  # noqa: F401 - loaded once, for all
-from sayso.store import sqlite
+from sayso.store.sqlite import store as sqlite_store
 from tests.conftest import KEY
 from tests.crash.doubles import WRITERS
 
 
 def serve(store: str, writer: str) -> None:
-    sqlite.Writer = WRITERS[writer]  # type: ignore[misc]
+    sqlite_store.Writer = WRITERS[writer]  # type: ignore[misc]
     server = HumanInputServer(port=0, api_key=KEY, store=store, adapters=False, quiet=True)
     server.start(on_listening=lambda: print("listens", os.getpid(), server.url, flush=True))
 

@@ -19,8 +19,9 @@ import pytest
 from sayso.errors import AlreadySettled, StoreFailed
 from sayso.gateway import Gateway
 from sayso.model import Request, Submission
-from sayso.store import Filter, sqlite
+from sayso.store import Filter
 from sayso.store.sqlite import SQLiteStore
+from sayso.store.sqlite import store as sqlite_store
 from sayso.wire import Event
 from tests.builders import NOW, question
 from tests.crash.doubles import CarelessWriter
@@ -230,7 +231,7 @@ async def test_a_writer_that_acknowledges_what_failed_is_found_out(
     folder: Path, fault: Fault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The control: the same faults, another writer."""
-    monkeypatch.setattr(sqlite, "Writer", CarelessWriter)
+    monkeypatch.setattr(sqlite_store, "Writer", CarelessWriter)
 
     async with asyncio.timeout(120):
         wrong = await every_fault(folder, fault, until_wrong=True)
