@@ -11,7 +11,7 @@ from typing import Final
 from platformdirs import user_data_path
 
 from sayso.asker import Asker
-from sayso.errors import Misconfigured
+from sayso.errors import ExtraMissing, Misconfigured
 from sayso.store import Store
 from sayso.store.memory import MemoryStore
 from sayso.store.sqlite import SQLiteStore
@@ -20,12 +20,18 @@ from sayso.store.sqlite.backup import backup as copy_file
 
 MEMORY: Final = ":memory:"
 _SQLITE: Final = "sqlite:///"
+_POSTGRES: Final = ("postgresql://", "postgres://")
 
 
 def store_at(url: str) -> Store:
-    """The store of `:memory:`, `sqlite:///relative.db` or `sqlite:////absolute.db`. Raises Misconfigured."""
+    """The store of `:memory:`, `sqlite:///relative.db`, `sqlite:////absolute.db` or `postgresql://…`.
+
+    Raises Misconfigured, ExtraMissing.
+    """
     if url == MEMORY:
         return MemoryStore()
+    if url.startswith(_POSTGRES):
+        return _postgres_store(url)
     return SQLiteStore(_sqlite_file(url))
 
 
@@ -33,6 +39,8 @@ def backup(url: str, to: Path) -> Copy:
     """Copies the store at `url` to the new file `to`; see `copy_file`. Raises Misconfigured, StoreFailed."""
     if url == MEMORY:
         raise Misconfigured("a store in memory cannot be backed up; it ends with its server")
+    if url.startswith(_POSTGRES):
+        raise Misconfigured("a store in PostgreSQL is backed up with PostgreSQL's own programs, such as pg_dump")
     return copy_file(_sqlite_file(url), to)
 
 
@@ -45,9 +53,17 @@ def _sqlite_file(url: str) -> Path:
     if url.startswith(_SQLITE) and len(url) > len(_SQLITE):
         return Path(url.removeprefix(_SQLITE)).expanduser()
     raise Misconfigured(
-        f"store {url.partition('://')[0]!r} is not known; use ':memory:', 'sqlite:///relative.db' or "
-        "'sqlite:////absolute.db'"
+        f"store {url.partition('://')[0]!r} is not known; use ':memory:', 'sqlite:///relative.db', "
+        "'sqlite:////absolute.db' or 'postgresql://user@host/database'"
     )
+
+
+def _postgres_store(url: str) -> Store:
+    try:
+        from sayso.store.postgres import PostgresStore
+    except ImportError as exc:
+        raise ExtraMissing("a store in PostgreSQL needs: pip install 'sayso[postgres]'") from exc
+    return PostgresStore(url)
 
 
 def adapters_stand_by(owner: object) -> Callable[[], None]:

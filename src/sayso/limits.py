@@ -61,6 +61,8 @@ PING: Final = 20.0
 """WebSocket ping interval and its answer's deadline: a client that vanished is noticed within 40 s."""
 SEND: Final = 30.0
 """How long one write to a follower may take before the follower counts as gone; it can resume from its cursor."""
+OUTAGE: Final = 10.0
+"""How long a write or a read waits for a database that restarts or fails over, before whoever asked is told."""
 READY: Final = 10.0
 """How long a question waits for a server that is just starting."""
 STOP: Final = 2.0

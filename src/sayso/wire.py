@@ -66,6 +66,12 @@ class Event:
             data=_one_line(numbered),
         )
 
+    @staticmethod
+    def around_seq(fact: Fact) -> tuple[bytes, bytes]:
+        """What stands before and after `seq` in the `data` of `fact`, for a store that gives it out later."""
+        before, name, after = _one_line(msgspec.structs.replace(fact, seq=0)).partition(b'"seq":0,')
+        return before + name[:-2], name[-1:] + after
+
 
 @dataclass(frozen=True)
 class Reset:

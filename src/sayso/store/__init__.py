@@ -179,3 +179,18 @@ class Secrets(Protocol):
 
     async def secret(self, name: str) -> bytes:
         """SECRET_BYTES random bytes: made at the first call for this `name`, durable on return, the same ever after."""
+
+
+@runtime_checkable
+class Shared(Protocol):
+    """What a store that several processes have open at once offers besides."""
+
+    def holds(self, duty: str) -> bool:
+        """Whether the work called `duty` is this process's at present.
+
+        Of all processes that ask, one has it; when it ends, or is not heard of for half a minute, another gets it. What
+        is done under it must bear being done twice: two may believe in it for a moment.
+        """
+
+    async def orphans(self, limit: int) -> Sequence[Request]:
+        """At most `limit` pending requests that are not durable and whose process is gone: none could take the answer."""

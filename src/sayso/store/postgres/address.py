@@ -1,0 +1,69 @@
+"""What a store's URL says: where PostgreSQL is, and how it is reached."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from sayso.errors import Misconfigured
+
+SCHEMES: Final = ("postgresql", "postgres")
+_BOOLEANS: Final = {"true": True, "false": False}
+
+
+@dataclass(frozen=True)
+class Address:
+    """`url`: what asyncpg takes. `is_pooled`: a PgBouncer in transaction mode stands there, where nothing outlasts a
+    transaction. `direct`: the same database without it, for what needs a session; None where there is no such way.
+    `shown`: the same for people, without a password.
+    """
+
+    url: str
+    is_pooled: bool
+    direct: str | None
+    shown: str
+
+    @classmethod
+    def of(cls, url: str) -> Address:
+        """Takes a libpq URL (asyncpg's documentation has its parameters) with two parameters of our own:
+
+        `pgbouncer=true`: it leads to a PgBouncer in transaction mode. `direct=host:port`: where PostgreSQL itself is
+        then, for LISTEN and for the locks that say which process does what; without it news from other processes come
+        by looking every second, and no process takes over what is to be done by one alone.
+        Raises Misconfigured.
+        """
+        try:
+            parts = urlsplit(url)
+            _ = parts.port
+            query = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query)))
+        except ValueError as exc:
+            raise Misconfigured(f"the store's URL is not one: {_without_input(exc)}; {_FORM}") from None
+        if parts.scheme not in SCHEMES:
+            raise Misconfigured(f"the store's URL is not one of PostgreSQL; {_FORM}")
+        pooled, direct = query.pop("pgbouncer", "false"), query.pop("direct", None)
+        if pooled not in _BOOLEANS:
+            raise Misconfigured("pgbouncer= in the store's URL is 'true' or 'false'")
+        if direct is not None and not _BOOLEANS[pooled]:
+            raise Misconfigured("direct= in the store's URL goes with pgbouncer=true")
+        plain = urlunsplit(parts._replace(query=urlencode(query)))
+        account, at, place = parts.netloc.rpartition("@")
+        return cls(
+            url=plain,
+            is_pooled=_BOOLEANS[pooled],
+            direct=urlunsplit(urlsplit(plain)._replace(netloc=f"{account}{at}{direct}")) if direct else None,
+            shown=f"postgresql://{place}{parts.path}",
+        )
+
+    @property
+    def session(self) -> str | None:
+        """Where a connection keeps what it is told from one transaction to the next; None: nowhere."""
+        return self.direct if self.is_pooled else self.url
+
+
+_FORM: Final = "it has the form postgresql://user:password@host:5432/database"
+
+
+def _without_input(exc: ValueError) -> str:
+    """What is wrong, without what was given: it may hold a password."""
+    return str(exc).partition(":")[0]

@@ -1,0 +1,153 @@
+"""Group commit: whatever waits while a batch is being committed becomes the next batch, in one statement."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+import asyncpg
+
+from sayso.errors import StoreFailed
+from sayso.model import Fact, InputRequired, Request
+from sayso.store.postgres.address import Address
+from sayso.store.postgres.connection import CONNECT, Own, connect, failures, statement, through_outages
+from sayso.store.sql import queries
+from sayso.wire import Event, encode
+
+logger = logging.getLogger(__name__)
+
+_BATCH: Final = 256
+"""Items in one commit at the most: past this, waiting for the batch costs more than the next commit."""
+_BATCH_BYTES: Final = 8 * 1024 * 1024
+
+_Q: Final = queries("postgres")
+
+
+class Became(NamedTuple):
+    """What became of an item; see `sayso.append` in the first migration."""
+
+    outcome: str
+    stored: bytes | None
+    position: int | None
+
+
+@dataclass(frozen=True, eq=False)
+class Item:
+    """A row for `sayso.append`, and who waits for what becomes of it."""
+
+    row: tuple[Any, ...]
+    execution_id: str
+    size: int
+    became: asyncio.Future[Became]
+
+    @classmethod
+    def of(cls, request: Request, fact: Fact, node: int) -> Item:
+        data, (head, tail) = encode(request), Event.around_seq(fact)
+        row = (
+            isinstance(fact, InputRequired),
+            request.request_id,
+            request.execution_id,
+            request.status,
+            request.durable,
+            request.deadline,
+            request.settled_at,
+            request.settled_by,
+            None if request.durable else node,
+            data,
+            fact.event_id,
+            head,
+            tail,
+        )
+        size = len(data) + len(head) + len(tail)
+        return cls(row, request.execution_id, size, asyncio.get_running_loop().create_future())
+
+
+class Writer:
+    """The one connection of this process that appends. `told` hears after each commit which executions came how far."""
+
+    def __init__(self, address: Address, told: Callable[[Mapping[str, int]], None], unsure: Callable[[], None]) -> None:
+        self._address = address
+        self._told = told
+        self._unsure = unsure
+        self._connection: Own | None = None
+        self._waiting: deque[Item] = deque()
+        self._news = asyncio.Event()
+        self._closing = False
+        self._task = asyncio.create_task(self._run(), name="sayso-write")
+
+    async def append(self, item: Item) -> Became:
+        """Raises StoreFailed."""
+        if self._closing:
+            raise StoreFailed("the store is closed")
+        self._waiting.append(item)
+        self._news.set()
+        return await item.became
+
+    async def close(self) -> None:
+        """Finishes what waits."""
+        self._closing = True
+        self._news.set()
+        await self._task
+
+    async def _run(self) -> None:
+        try:
+            while not (self._closing and not self._waiting):
+                await self._news.wait()
+                self._news.clear()
+                while self._waiting:
+                    await self._commit(self._next_batch())
+        finally:
+            await self._let_go()
+
+    def _next_batch(self) -> list[Item]:
+        batch, size = [self._waiting.popleft()], 0
+        while self._waiting and len(batch) < _BATCH and (size := size + batch[-1].size) < _BATCH_BYTES:
+            batch.append(self._waiting.popleft())
+        return batch
+
+    async def _commit(self, batch: list[Item]) -> None:
+        columns = [list(column) for column in zip(*(item.row for item in batch), strict=True)]
+        try:
+            with failures():
+                rows = await through_outages(lambda: self._append(columns))
+        except Exception as exc:
+            logger.exception("commit failed", extra={"writes": len(batch)})
+            error = exc if isinstance(exc, StoreFailed) else StoreFailed(f"the store could not be used: {exc!r}")
+            self._unsure()
+            for item in batch:
+                if not item.became.done():
+                    item.became.set_exception(error)
+            return
+        came = {}
+        for item, row in zip(batch, rows, strict=True):
+            became = Became(*row)
+            if became.position is not None:
+                came[item.execution_id] = became.position
+            if not item.became.done():
+                item.became.set_result(became)
+        if came:
+            self._told(came)
+
+    async def _append(self, columns: list[list[Any]]) -> list[asyncpg.Record]:
+        """Appends, on a new connection after anything that went wrong on the last one: appending again what is there
+        already is told as such."""
+        if self._connection is None or self._connection.is_closed():
+            self._connection = await connect(self._address.url, is_pooled=self._address.is_pooled)
+        try:
+            async with statement(self._connection, is_pooled=self._address.is_pooled):
+                return await self._connection.fetch(_Q["append"], *columns)
+        except BaseException:
+            await self._let_go()
+            raise
+
+    async def _let_go(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(Exception):
+                await connection.close(timeout=CONNECT)
+            connection.terminate()

@@ -1,0 +1,102 @@
+-- Every statement of the PostgreSQL store, by name. Each is a transaction of its own: one way there and back.
+
+-- name: exists
+SELECT to_regclass('sayso.meta') IS NOT NULL;
+
+-- name: all_meta
+SELECT key, value FROM sayso.meta WHERE key IN ('schema_version', 'readable_from');
+
+-- name: append
+SELECT outcome, stored, at FROM sayso.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13);
+
+-- name: get_request
+SELECT data FROM sayso.requests WHERE request_id = $1;
+
+-- name: get_tombstone
+SELECT request_id, execution_id, status, settled_by, settled_at FROM sayso.tombstones WHERE request_id = $1;
+
+-- name: locate
+SELECT execution_id, position, position < (SELECT pruned_to FROM sayso.feed) AS has_gap
+FROM sayso.events WHERE event_id = $1
+UNION ALL SELECT NULL, 0, false FROM sayso.feed WHERE origin = $1;
+
+-- name: read
+-- No further than until the events are so many bytes; the last one may go beyond.
+SELECT position, execution_id, seq, event_id, type, request_id, data FROM (
+    SELECT e.*, sum(octet_length(e.data)) OVER (ORDER BY position) - octet_length(e.data) AS before
+    FROM (SELECT * FROM sayso.events WHERE {which} position > $1 ORDER BY position LIMIT $2) AS e
+) AS sized WHERE before < $3 ORDER BY position;
+
+-- name: read_open
+SELECT position, execution_id, seq, event_id, type, request_id, data FROM (
+    SELECT e.*, sum(octet_length(e.data)) OVER (ORDER BY e.position) - octet_length(e.data) AS before
+    FROM (
+        SELECT e.* FROM sayso.requests AS r JOIN sayso.events AS e ON e.position = r.position
+        WHERE {which} r.status = 'pending' AND r.position > $1 ORDER BY r.position LIMIT $2
+    ) AS e
+) AS sized WHERE before < $3 ORDER BY position;
+
+-- name: list
+-- The requests and the head of their stream, seen at one moment.
+SELECT coalesce(last.event_id, feed.origin) AS head_event_id, coalesce(last.position, 0) AS head, r.position, r.data
+FROM sayso.feed
+LEFT JOIN LATERAL (
+    SELECT e.event_id, e.position FROM sayso.events AS e WHERE {which} true ORDER BY e.position DESC LIMIT 1
+) AS last ON true
+LEFT JOIN LATERAL (
+    SELECT position FROM ({positions}) AS merged ORDER BY position {order} LIMIT $1
+) AS found ON true
+LEFT JOIN sayso.requests AS r ON r.position = found.position
+ORDER BY r.position {order};
+
+-- name: keep
+SELECT sayso.keep($1, $2, $3, $4);
+
+-- name: get_resume
+SELECT data FROM sayso.resumes WHERE request_id = $1;
+
+-- name: take_lease
+INSERT INTO sayso.leases AS l (name, holder, until) VALUES ($1, $2, $3)
+ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until = excluded.until
+WHERE l.holder = excluded.holder OR l.until <= $4
+RETURNING true;
+
+-- name: release_lease
+DELETE FROM sayso.leases WHERE name = $1 AND holder = $2;
+
+-- name: prune
+SELECT sayso.prune($1, $2);
+
+-- name: make_secret
+INSERT INTO sayso.meta (key, value) VALUES ($1, $2) ON CONFLICT (key) DO NOTHING;
+
+-- name: get_meta
+SELECT value FROM sayso.meta WHERE key = $1;
+
+-- name: notify
+-- What is said is a hint: nobody need wait until it is on the disk.
+SELECT set_config('synchronous_commit', 'off', true), pg_notify('sayso', $1);
+
+-- name: last_position
+SELECT position FROM sayso.feed;
+
+-- name: changed
+-- At most so many executions; one more says that there are others.
+SELECT execution_id, max(position) AS position FROM sayso.events WHERE position > $1 AND position <= $2
+GROUP BY execution_id LIMIT $3;
+
+-- name: try_lock
+SELECT pg_try_advisory_lock($1, $2);
+
+-- name: gone_nodes
+-- Processes that own pending questions and do not hold the lock that each holds while it lives.
+SELECT DISTINCT node FROM sayso.requests AS r
+WHERE status = 'pending' AND NOT durable AND node IS NOT NULL AND NOT EXISTS (
+    SELECT FROM pg_locks AS l
+    WHERE l.locktype = 'advisory' AND l.classid = $1::bigint::oid AND l.objid = r.node::bigint::oid AND l.objsubid = 2
+      AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+);
+
+-- name: orphans
+SELECT data FROM sayso.requests
+WHERE status = 'pending' AND NOT durable AND node = ANY($1::integer[]) ORDER BY position LIMIT $2;
