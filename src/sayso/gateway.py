@@ -15,7 +15,17 @@ from sayso import limits
 from sayso.asking import as_request, default_answer
 from sayso.clock import Clock
 from sayso.deadlines import Deadlines
-from sayso.errors import AlreadySettled, Fault, Invalid, Leased, NotFound, RequestMismatch, StoreFailed, TooLarge
+from sayso.errors import (
+    AlreadySettled,
+    Fault,
+    Invalid,
+    Leased,
+    NotFound,
+    RequestMismatch,
+    StoreDamaged,
+    StoreFailed,
+    TooLarge,
+)
 from sayso.hub import Hub
 from sayso.kinds import resolve
 from sayso.model import (
@@ -31,9 +41,9 @@ from sayso.model import (
     is_id,
     size,
 )
-from sayso.orphans import Orphans
+from sayso.orphans import Orphans, OthersOrphans
 from sayso.retention import Retention
-from sayso.store import SECRET_BYTES, Filter, Page, Secrets, Store, is_whole
+from sayso.store import SECRET_BYTES, Filter, Page, Secrets, Shared, Store, is_whole
 from sayso.wire import Event, Reset
 
 logger = logging.getLogger(__name__)
@@ -41,6 +51,8 @@ logger = logging.getLogger(__name__)
 _OPEN: Final[frozenset[Status]] = frozenset({"pending"})
 _RESET_REQUESTS: Final = 100
 """Open requests told with a reset; a follower that needs more asks `GET /requests`."""
+_AGAIN: Final = 1.0
+"""Seconds until what the store failed to read is read again."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +94,11 @@ class Gateway:
         self._clock = clock or Clock()
         self._hub = Hub()
         self._own_secrets: dict[str, bytes] = {}
-        self._deadlines = Deadlines(self._clock, self._due, self.expire)
-        self._retention = None if retention is None else Retention(self._clock, retention, self._prune)
+        self._shared = store if isinstance(store, Shared) else None
+        self._deadlines = Deadlines(self._clock, self._due, self.expire, self._duty("deadlines"))
+        self._retention = (
+            None if retention is None else Retention(self._clock, retention, self._prune, self._duty("retention"))
+        )
         self._orphans = Orphans(self._orphaned, self.abandon)
         self._opened_at = 0
 
@@ -96,12 +111,16 @@ class Gateway:
         await self._store.open()
         try:
             self._opened_at = (await self._store.list(Filter(), limit=1)).head
-            await self._orphans.give_up_first()
+            if self._shared is None:
+                await self._orphans.give_up_first()
             async with asyncio.TaskGroup() as tasks:
                 kept = [tasks.create_task(self._tell_changes()), tasks.create_task(self._deadlines.keep())]
                 if self._retention is not None:
                     kept.append(tasks.create_task(self._retention.keep()))
-                if self._orphans.are_left:
+                if self._shared is not None:
+                    others = OthersOrphans(self._shared.orphans, self.abandon, self._duty("orphans"))
+                    kept.append(tasks.create_task(others.keep()))
+                elif self._orphans.are_left:
                     kept.append(tasks.create_task(self._give_up_orphans()))
                 try:
                     yield
@@ -247,7 +266,15 @@ class Gateway:
         request = await self.get(request_id)
         topic = self._hub.topic(request.execution_id)
         while True:
-            request = await self.get(request_id)
+            try:
+                request = await self.get(request_id)
+            except StoreDamaged:
+                raise
+            except StoreFailed:  # what is waited for outlasts an outage of the store
+                if self._hub.ended or left() == 0:
+                    raise
+                await asyncio.sleep(_AGAIN)
+                continue
             if not request.is_open or self._hub.ended:
                 return request
             news = await topic.news(left())
@@ -331,8 +358,14 @@ class Gateway:
         stored, won = await self._store.settle(request, InputCompleted.of(request))
         return stored if won else _first_answer(stored, answer_id)
 
+    def _duty(self, name: str) -> Callable[[], bool]:
+        """Says whether this process does the work called `name` at present; alone on its store, it does all."""
+        shared = self._shared
+        return (lambda: True) if shared is None else (lambda: shared.holds(name))
+
     async def _due(self, before: datetime) -> tuple[Request, ...]:
-        durable = True if self._orphans.are_left else None  # being given up is another end than running out of time
+        # Being given up is another end than running out of time.
+        durable = True if self._shared is None and self._orphans.are_left else None
         filter = Filter(status=_OPEN, due_before=before, durable=durable)
         return (await self._store.list(filter, limit=limits.PAGE)).requests
 
@@ -351,6 +384,8 @@ class Gateway:
     async def _tell_changes(self) -> None:
         """Carries the store's hints into the hub: the only place that wakes followers."""
         async for executions in self._store.changes():
+            if self._shared is not None:
+                self._deadlines.maybe_added()
             if executions is None:
                 self._hub.tell_all()
                 continue

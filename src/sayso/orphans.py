@@ -19,6 +19,8 @@ _STEP: Final = 50
 """Those given up at once afterwards, so that whoever asks meanwhile hardly waits longer."""
 _AGAIN: Final = 1.0
 """Seconds until what the store failed to do is tried again."""
+_LOOK: Final = 10.0
+"""Seconds between two looks for what other processes left."""
 
 
 class Orphans:
@@ -56,3 +58,34 @@ class Orphans:
         requests, others = await self._pending(self._others or 0, count)
         await asyncio.gather(*(self._abandon(request.request_id) for request in requests))
         self._others = others
+
+
+class OthersOrphans:
+    """Gives up what other processes on the same store leave when they end: `gone(limit)` are some of those requests."""
+
+    def __init__(
+        self,
+        gone: Callable[[int], Awaitable[Sequence[Request]]],
+        abandon: Callable[[str], Awaitable[object]],
+        is_ours: Callable[[], bool],
+    ) -> None:
+        self._gone = gone
+        self._abandon = abandon
+        self._is_ours = is_ours
+
+    async def keep(self) -> None:
+        """Runs until cancelled."""
+        while True:  # noqa: ASYNC110 - what it waits for is time
+            await asyncio.sleep(await self.step())
+
+    async def step(self) -> float:
+        """Gives up some, unless another process does so, and says in how many seconds to go on."""
+        if not self._is_ours():
+            return _LOOK
+        try:
+            requests = await self._gone(_STEP)
+            await asyncio.gather(*(self._abandon(request.request_id) for request in requests))
+        except StoreFailed:
+            logger.exception("orphans of other processes not given up; trying again")
+            return _LOOK
+        return 0.0 if len(requests) == _STEP else _LOOK

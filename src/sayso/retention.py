@@ -19,15 +19,24 @@ _PAUSE: Final = 0.05
 more than ever come in for a month on end."""
 _LOOK: Final = 600.0
 """Seconds until the next look when nothing more is old enough, or after a failure."""
+_TURN: Final = 10.0
+"""Seconds until it is looked whether the process that does it is still there."""
 
 
 class Retention:
     """Keeps executions for `keep` after the last settlement in them. A request that is pending keeps its execution."""
 
-    def __init__(self, clock: Clock, keep: timedelta, prune: Callable[[datetime, int], Awaitable[int]]) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        keep: timedelta,
+        prune: Callable[[datetime, int], Awaitable[int]],
+        is_ours: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._clock = clock
         self._keep = keep
         self._prune = prune
+        self._is_ours = is_ours
 
     async def keep(self) -> None:
         """Runs until cancelled."""
@@ -35,7 +44,9 @@ class Retention:
             await asyncio.sleep(await self.step())
 
     async def step(self) -> float:
-        """Removes a little, and says in how many seconds to go on."""
+        """Removes a little, unless another process does so, and says in how many seconds to go on."""
+        if not self._is_ours():
+            return _TURN
         # Whichever clock is behind: one that somebody sets to next year must not make everything old.
         now = min(self._clock.now(), self._clock.steady())
         try:

@@ -193,4 +193,4 @@ class Shared(Protocol):
         """
 
     async def orphans(self, limit: int) -> Sequence[Request]:
-        """At most `limit` pending requests that are not durable and whose process is gone: none could take the answer."""
+        """At most `limit` pending requests, not durable, whose process is gone: none could take the answer."""
