@@ -12,6 +12,8 @@ import httpx
 import pytest
 
 from sayso import HumanInputServer
+from tests.pgbouncer import PgBouncer
+from tests.postgres import Cluster
 
 # crewAI reads these when it is imported: no telemetry, nothing written into the home of whoever runs the tests.
 os.environ |= {
@@ -71,3 +73,27 @@ def ask(client: httpx.Client) -> Callable[..., dict[str, Any]]:
         return stored
 
     return post
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """PostgreSQL for whatever kills nothing, one for each process of the tests. It does not wait for the disk."""
+    cluster = Cluster(durable=False)
+    yield cluster
+    cluster.close()
+
+
+@pytest.fixture
+def database(cluster: Cluster) -> Iterator[str]:
+    """The URL of a new and empty database."""
+    url = cluster.database()
+    yield url
+    cluster.drop(url)
+
+
+@pytest.fixture(scope="session")
+def pgbouncer(cluster: Cluster) -> Iterator[PgBouncer]:
+    """Before the cluster."""
+    pgbouncer = PgBouncer(cluster)
+    yield pgbouncer
+    pgbouncer.close()
