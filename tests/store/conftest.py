@@ -2,25 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 
 from sayso.store import Store
 from sayso.store.memory import MemoryStore
+from sayso.store.postgres import PostgresStore
 from sayso.store.sqlite import SQLiteStore
+from tests.pgbouncer import PgBouncer
 
-STORES = {
-    "memory": lambda _folder: MemoryStore(),
-    "sqlite": lambda folder: SQLiteStore(folder / "contract.db"),
+
+def _in_memory(_request: pytest.FixtureRequest) -> Store:
+    return MemoryStore()
+
+
+def _in_sqlite(request: pytest.FixtureRequest) -> Store:
+    folder: Path = request.getfixturevalue("tmp_path")
+    return SQLiteStore(folder / "contract.db")
+
+
+def _in_postgres(request: pytest.FixtureRequest) -> Store:
+    return PostgresStore(request.getfixturevalue("database"))
+
+
+def _through_pgbouncer(request: pytest.FixtureRequest) -> Store:
+    """With nothing beside it: LISTEN and locks that last are not to be had, and the store looks instead."""
+    pgbouncer: PgBouncer = request.getfixturevalue("pgbouncer")
+    return PostgresStore(f"{pgbouncer.url(request.getfixturevalue('database'))}?pgbouncer=true")
+
+
+STORES: dict[str, Callable[[pytest.FixtureRequest], Store]] = {
+    "memory": _in_memory,
+    "sqlite": _in_sqlite,
+    "postgres": _in_postgres,
+    "pgbouncer": _through_pgbouncer,
 }
 
 
 @pytest.fixture(params=STORES)
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
+async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
     """Each store in turn, open and empty."""
-    opened: Store = STORES[request.param](tmp_path)
+    opened = STORES[request.param](request)
     await opened.open()
     yield opened
     await opened.close()

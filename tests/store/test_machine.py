@@ -1,25 +1,29 @@
-"""Random histories: the SQLite store does whatever the plain one in memory does."""
+"""Random histories: each durable store does whatever the plain one in memory does."""
 
 from __future__ import annotations
 
 import asyncio
 import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 from msgspec import structs
 
 from sayso.errors import NotFound, RequestMismatch
 from sayso.model import STATUSES, Request
 from sayso.store import Filter, Page, Store
 from sayso.store.memory import MemoryStore
+from sayso.store.postgres import PostgresStore
 from sayso.store.sqlite import SQLiteStore
 from sayso.wire import Event
 from tests.builders import NOW, answered, asked, completed, request
+from tests.postgres import Cluster
 
 EXECUTIONS = st.sampled_from(["run-1", "run-2", "run-3"])
 IDS = st.sampled_from(["draft-1", "draft-2", "draft-3"])
@@ -43,19 +47,20 @@ class Twins(RuleBasedStateMachine):
 
     requests: Bundle[Request] = Bundle("requests")
 
-    def __init__(self) -> None:
+    def __init__(self, durable: Callable[[], AbstractContextManager[Store]]) -> None:
+        """`durable`: gives a new and empty store, and removes it."""
         super().__init__()
-        self._folder = tempfile.TemporaryDirectory()
         self._runner = asyncio.Runner()
         self._memory = MemoryStore()
-        self._sqlite = SQLiteStore(Path(self._folder.name) / "twin.db")
+        self._place = durable()
+        self._durable = self._place.__enter__()
         self._run(self._memory.open())
-        self._run(self._sqlite.open())
+        self._run(self._durable.open())
 
     def teardown(self) -> None:
-        self._run(self._sqlite.close())
+        self._run(self._durable.close())
         self._runner.close()
-        self._folder.cleanup()
+        self._place.__exit__(None, None, None)
 
     @rule(target=requests, execution=EXECUTIONS, durable=st.booleans(), deadline=st.none() | MOMENTS, text=TEXTS)
     def put(self, execution: str, durable: bool, deadline: datetime | None, text: str) -> Request:
@@ -139,15 +144,15 @@ class Twins(RuleBasedStateMachine):
 
     @rule()
     def reopen(self) -> None:
-        self._run(self._sqlite.close())
-        self._run(self._sqlite.open())
+        self._run(self._durable.close())
+        self._run(self._durable.open())
 
     @invariant()
     def holds_the_same_log(self) -> None:
         self._both(lambda store: store.read(None, after=0, limit=1_000))
 
     def _both(self, call: Any) -> None:
-        assert self._outcome(call, self._sqlite) == self._outcome(call, self._memory)
+        assert self._outcome(call, self._durable) == self._outcome(call, self._memory)
 
     def _outcome(self, call: Any, store: Store) -> Any:
         try:
@@ -166,7 +171,25 @@ def _comparable(outcome: Any) -> Any:
     return outcome._replace(head_event_id="origin") if isinstance(outcome, Page) and not outcome.head else outcome
 
 
-TestTwins = Twins.TestCase
-TestTwins.settings = settings(
+_SETTINGS = settings(
     max_examples=50, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
+
+
+def test_sqlite_does_whatever_memory_does() -> None:
+    @contextmanager
+    def in_sqlite() -> Iterator[Store]:
+        with tempfile.TemporaryDirectory() as folder:
+            yield SQLiteStore(Path(folder) / "twin.db")
+
+    run_state_machine_as_test(lambda: Twins(in_sqlite), settings=_SETTINGS)
+
+
+def test_postgres_does_whatever_memory_does(cluster: Cluster) -> None:
+    @contextmanager
+    def in_postgres() -> Iterator[Store]:
+        url = cluster.database()
+        yield PostgresStore(url)
+        cluster.drop(url)
+
+    run_state_machine_as_test(lambda: Twins(in_postgres), settings=_SETTINGS)
