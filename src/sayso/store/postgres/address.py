@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -9,6 +10,11 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 from sayso.errors import Misconfigured
 
 SCHEMES: Final = ("postgresql", "postgres")
+_FORM: Final = (
+    "the store's URL has the form postgresql://user:password@host:5432/database, "
+    "with whatever is none of A-Z a-z 0-9 - . _ ~ in user and password written as %XX"
+)
+_HOST: Final = re.compile(r"(\[[^\]]*\]|[^:@\[\]]*)(:\d{1,5})?")
 _BOOLEANS: Final = {"true": True, "false": False}
 
 
@@ -35,19 +41,18 @@ class Address:
         """
         try:
             parts = urlsplit(url)
-            _ = parts.port
             query = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query)))
-        except ValueError as exc:
-            raise Misconfigured(f"the store's URL is not one: {_without_input(exc)}; {_FORM}") from None
-        if parts.scheme not in SCHEMES:
-            raise Misconfigured(f"the store's URL is not one of PostgreSQL; {_FORM}")
+        except ValueError:  # it quotes what may be a password
+            raise Misconfigured(_FORM) from None
+        account, at, place = parts.netloc.rpartition("@")
+        if parts.scheme not in SCHEMES or not all(_HOST.fullmatch(one) for one in place.split(",")):
+            raise Misconfigured(_FORM)
         pooled, direct = query.pop("pgbouncer", "false"), query.pop("direct", None)
         if pooled not in _BOOLEANS:
             raise Misconfigured("pgbouncer= in the store's URL is 'true' or 'false'")
         if direct is not None and not _BOOLEANS[pooled]:
             raise Misconfigured("direct= in the store's URL goes with pgbouncer=true")
         plain = urlunsplit(parts._replace(query=urlencode(query)))
-        account, at, place = parts.netloc.rpartition("@")
         return cls(
             url=plain,
             is_pooled=_BOOLEANS[pooled],
@@ -59,11 +64,3 @@ class Address:
     def session(self) -> str | None:
         """Where a connection keeps what it is told from one transaction to the next; None: nowhere."""
         return self.direct if self.is_pooled else self.url
-
-
-_FORM: Final = "it has the form postgresql://user:password@host:5432/database"
-
-
-def _without_input(exc: ValueError) -> str:
-    """What is wrong, without what was given: it may hold a password."""
-    return str(exc).partition(":")[0]

@@ -146,6 +146,8 @@ class PostgresStore:
         return self._watcher is not None and self._watcher.holds(duty)
 
     async def orphans(self, limit: int) -> Sequence[Request]:
+        if self._address.session is None:
+            return []  # no process has a lock there
         rows = await self._rows("gone_nodes", NODES)
         gone = self._gone.seen((row["node"] for row in rows), asyncio.get_running_loop().time())
         return [decode_request(row["data"]) for row in await self._rows("orphans", gone, limit)] if gone else []
@@ -153,7 +155,8 @@ class PostgresStore:
     async def _append(self, request: Request, fact: InputRequired | InputCompleted) -> Any:
         if self._writer is None or self._watcher is None:
             raise StoreFailed("the store is closed")
-        return await self._writer.append(Item.of(request, fact, self._watcher.node))
+        node = None if self._address.session is None else self._watcher.node
+        return await self._writer.append(Item.of(request, fact, node))
 
     async def _value(self, name: str, *values: Any) -> Any:
         rows = await self._rows(name, *values)

@@ -46,7 +46,8 @@ class Item:
     became: asyncio.Future[Became]
 
     @classmethod
-    def of(cls, request: Request, fact: Fact, node: int) -> Item:
+    def of(cls, request: Request, fact: Fact, node: int | None) -> Item:
+        """`node`: the process that lives while it holds its lock; None where it has none."""
         data, (head, tail) = encode(request), Event.around_seq(fact)
         row = (
             isinstance(fact, InputRequired),

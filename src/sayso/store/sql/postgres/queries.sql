@@ -1,7 +1,8 @@
 -- Every statement of the PostgreSQL store, by name. Each is a transaction of its own: one way there and back.
 
 -- name: exists
-SELECT to_regclass('sayso.meta') IS NOT NULL;
+-- Not `to_regclass`, which may remember that there was nothing before somebody else made it.
+SELECT EXISTS (SELECT FROM pg_catalog.pg_tables WHERE schemaname = 'sayso' AND tablename = 'meta');
 
 -- name: all_meta
 SELECT key, value FROM sayso.meta WHERE key IN ('schema_version', 'readable_from');
