@@ -1,9 +1,9 @@
 """What two nodes on one PostgreSQL do together: `bench/nodes.py [SECONDS]`.
 
-On a disk as it is, and on one that takes 2 ms longer for each fsync. First, asks per second at the gateway, by 1, 10 and
-100 askers, on one node and on two (each a process of its own, the askers shared out). Second, how long an answer given
-on one node takes to reach the agent that waits on the other: at the gateway, and from an HTTP client of `sayso serve` to
-an agent in a process with an embedded server.
+On a disk as it is, and on one that takes 2 ms longer for each fsync. First, asks per second at the gateway, by 1, 10
+and 100 askers, on one node and on two (each a process of its own, the askers shared out). Second, how long an answer
+given on one node takes to reach the agent that waits on the other: at the gateway, and from an HTTP client of
+`sayso serve` to an agent in a process with an embedded server.
 """
 
 from __future__ import annotations
