@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from sayso.model import STATUSES, Request, Status
-from sayso.store import Filter
+from sayso.store import Filter, Store
 from sayso.store.sql import queries
 from sayso.store.sqlite import SQLiteStore
 from sayso.store.sqlite import lists as sqlite_lists
@@ -61,7 +61,7 @@ def folder() -> Iterator[Path]:
         yield Path(made)
 
 
-async def fill(store: SQLiteStore, count: int) -> list[Request]:
+async def fill(store: Store, count: int) -> list[Request]:
     """Requests of all kinds, in runs of four; what is left of them."""
 
     async def one(number: int) -> Request:
@@ -87,15 +87,15 @@ def stores(folder: Path) -> dict[int, list[Request]]:
     return {count: asyncio.run(fill_one(count)) for count in (SMALL, LARGE)}
 
 
-Call = Callable[[SQLiteStore, list[Request]], Awaitable[object]]
+Call = Callable[[Store, list[Request]], Awaitable[object]]
 
 
-async def put(store: SQLiteStore, execution_id: str) -> object:
+async def put(store: Store, execution_id: str) -> object:
     new = request(execution_id=execution_id, deadline=LATER)
     return await store.put(new, asked(new))
 
 
-async def settle(store: SQLiteStore, pending: Request) -> object:
+async def settle(store: Store, pending: Request) -> object:
     done = answered(pending)
     return await store.settle(done, completed(done))
 

@@ -73,8 +73,11 @@ def _positions(filter: Filter, execution: str, value: Callable[[Any], str], *, n
     statuses = None if filter.status is None and not execution else [one for one in STATUSES if _is_in(one, filter)]
     if statuses is None:
         return f"SELECT position FROM sayso.requests WHERE {conditions}"  # noqa: S608 - a constant, and here below
+    # Few requests are due, or of a process: found by their own index, and then put in order, never looked for in order.
+    few = not execution and (filter.due_before is not None or filter.durable is False)
     each = [
-        f"(SELECT position FROM sayso.requests WHERE status = '{one}' AND {conditions} ORDER BY position {order} LIMIT $1)"  # noqa: E501, S608
+        f"(SELECT position FROM sayso.requests WHERE status = '{one}' AND {conditions} "  # noqa: S608
+        f"ORDER BY position {'+ 0 ' if few and one == 'pending' else ''}{order} LIMIT $1)"
         for one in statuses
     ]
     return " UNION ALL ".join(each) or f"SELECT position FROM sayso.requests WHERE {conditions} AND false"  # noqa: S608
