@@ -45,9 +45,11 @@ def asked(request: Request) -> InputRequired:
     return InputRequired.of(request)
 
 
-def answered(request: Request, text: str = "yes", *, answer_id: str | None = None, now: datetime = NOW) -> Request:
+def answered(
+    request: Request, text: str = "yes", *, answer_id: str | None = None, now: datetime = NOW, by: str = "key:default"
+) -> Request:
     answer = Answer(answer_id=answer_id or new_id(), decision="respond", text=text)
-    return request.answered(answer, by="key:default", channel="http", now=now, event_id=new_id())
+    return request.answered(answer, by=by, channel="http", now=now, event_id=new_id())
 
 
 def completed(request: Request) -> InputCompleted:

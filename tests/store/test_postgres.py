@@ -137,6 +137,16 @@ async def test_a_large_batch_is_shared_out_by_its_bytes(store: PostgresStore) ->
     assert all(one.created for one in puts)
 
 
+async def test_a_value_that_cannot_be_stored_harms_no_other(store: PostgresStore) -> None:
+    pending = [await put(store) for _ in range(3)]
+    done = [answered(one, by=by) for one, by in zip(pending, ["key:a", "key:\0", "key:b"], strict=True)]
+
+    outcomes = await asyncio.gather(*(store.settle(one, completed(one)) for one in done), return_exceptions=True)
+
+    assert [isinstance(outcome, StoreFailed) for outcome in outcomes] == [False, True, False]
+    assert [(await store.get(one.request_id) or one).is_open for one in pending] == [False, True, False]
+
+
 # an outage
 
 

@@ -126,10 +126,15 @@ def failures(what: str = "the store could not be used") -> Iterator[None]:
     """PostgreSQL's errors as StoreFailed, or the class under it that says what to do."""
     try:
         yield
-    except asyncpg.DiskFullError as exc:
-        raise StoreFull(f"{what}: {exc}") from exc
     except (*_OUTAGES, asyncpg.PostgresError) as exc:
-        raise StoreFailed(f"{what}: {str(exc) or type(exc).__name__}") from exc
+        kind = StoreFull if isinstance(exc, asyncpg.DiskFullError) else StoreFailed
+        raise kind(f"{what}: {str(exc) or type(exc).__name__}") from exc
+
+
+def is_refusal(exc: Exception) -> bool:
+    """Whether it is about a value that was given, and not about the database."""
+    is_unwritable = isinstance(exc, asyncpg.InterfaceError) and isinstance(exc, ValueError)  # asyncpg's own DataError
+    return is_unwritable or isinstance(exc, asyncpg.DataError | asyncpg.IntegrityConstraintViolationError)
 
 
 async def prepare(address: Address) -> None:

@@ -15,7 +15,7 @@ import asyncpg
 from sayso.errors import StoreFailed
 from sayso.model import Fact, InputRequired, Request
 from sayso.store.postgres.address import Address
-from sayso.store.postgres.connection import CONNECT, Own, connect, failures, statement, through_outages
+from sayso.store.postgres.connection import CONNECT, Own, connect, failures, is_refusal, statement, through_outages
 from sayso.store.sql import queries
 from sayso.wire import Event, encode
 
@@ -114,15 +114,13 @@ class Writer:
     async def _commit(self, batch: list[Item]) -> None:
         columns = [list(column) for column in zip(*(item.row for item in batch), strict=True)]
         try:
-            with failures():
-                rows = await through_outages(lambda: self._append(columns))
+            rows = await through_outages(lambda: self._append(columns))
         except Exception as exc:
-            logger.exception("commit failed", extra={"writes": len(batch)})
-            error = exc if isinstance(exc, StoreFailed) else StoreFailed(f"the store could not be used: {exc!r}")
-            self._unsure()
-            for item in batch:
-                if not item.became.done():
-                    item.became.set_exception(error)
+            if len(batch) > 1 and is_refusal(exc):
+                for item in batch:  # what is wrong with one is not the others' fault
+                    await self._commit([item])
+            else:
+                self._fail(batch, exc)
             return
         came = {}
         for item, row in zip(batch, rows, strict=True):
@@ -134,6 +132,17 @@ class Writer:
         if came:
             self._told(came)
 
+    def _fail(self, batch: list[Item], exc: Exception) -> None:
+        logger.error("commit failed", exc_info=exc, extra={"writes": len(batch)})
+        self._unsure()
+        for item in batch:
+            if not item.became.done():
+                try:
+                    with failures():
+                        raise exc
+                except Exception as error:
+                    item.became.set_exception(error)
+
     async def _append(self, columns: list[list[Any]]) -> list[asyncpg.Record]:
         """Appends, on a new connection after anything that went wrong on the last one: appending again what is there
         already is told as such."""
@@ -143,7 +152,8 @@ class Writer:
             async with statement(self._connection, is_pooled=self._address.is_pooled):
                 return await self._connection.fetch(_Q["append"], *columns)
         except BaseException:
-            await self._let_go()
+            self._connection.terminate()
+            self._connection = None
             raise
 
     async def _let_go(self) -> None:
