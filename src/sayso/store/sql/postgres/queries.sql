@@ -69,7 +69,12 @@ DELETE FROM sayso.leases WHERE name = $1 AND holder = $2;
 SELECT sayso.prune($1, $2);
 
 -- name: make_secret
-INSERT INTO sayso.meta (key, value) VALUES ($1, $2) ON CONFLICT (key) DO NOTHING;
+-- On the disk before anything is signed with it, whatever the database is told.
+WITH lasting AS (
+    SELECT set_config('synchronous_commit', CASE WHEN now IN ('off', 'local') THEN 'on' ELSE now END, true)
+    FROM current_setting('synchronous_commit') AS now
+)
+INSERT INTO sayso.meta (key, value) SELECT $1, $2 FROM lasting ON CONFLICT (key) DO NOTHING;
 
 -- name: get_meta
 SELECT value FROM sayso.meta WHERE key = $1;
