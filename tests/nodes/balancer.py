@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from urllib.parse import urlsplit
 
 
@@ -18,30 +18,25 @@ class Balancer:
         self._tasks: set[asyncio.Task[None]] = set()
         self.url = ""
 
-    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
+    def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._carry(reader, writer))
         self._tasks.add(task)
-        try:
+        task.add_done_callback(self._tasks.discard)
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with closing(writer):
             first = next(self._turn)
             for number in range(len(self._ports)):
-                port = self._ports[(first + number) % len(self._ports)]
                 with suppress(OSError):
+                    port = self._ports[(first + number) % len(self._ports)]
                     far_reader, far_writer = await asyncio.open_connection("127.0.0.1", port)
                     break
             else:
                 return
-            try:
+            with closing(far_writer), suppress(ExceptionGroup):  # one side is gone, and so is the other
                 async with asyncio.TaskGroup() as both:
                     both.create_task(_pipe(reader, far_writer))
                     both.create_task(_pipe(far_reader, writer))
-            finally:
-                far_writer.close()
-        except* OSError:
-            pass  # one side is gone, and so is the other
-        finally:
-            self._tasks.discard(task)
-            writer.close()
 
     async def end(self) -> None:
         for task in self._tasks:
@@ -63,7 +58,7 @@ async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 @asynccontextmanager
 async def balancer(*urls: str) -> AsyncIterator[Balancer]:
     made = Balancer(urls)
-    server = await asyncio.start_server(made._carry, "127.0.0.1", 0)
+    server = await asyncio.start_server(made.carry, "127.0.0.1", 0)
     made.url = f"http://localhost:{server.sockets[0].getsockname()[1]}"
     try:
         yield made
