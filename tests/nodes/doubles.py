@@ -71,7 +71,7 @@ def _blind() -> None:
     Watcher._look = look  # type: ignore[method-assign]
 
 
-def _slow_to_listen() -> None:
+def _late() -> None:
     """Takes its time until it listens again."""
     connect = Watcher._connect
 
@@ -101,7 +101,7 @@ DOUBLES: Final[dict[str, Callable[[], None]]] = {
     "holding": _writing_with(HoldingWriter),
     "mute": _mute,
     "blind": _blind,
-    "slow-to-listen": _slow_to_listen,
+    "late": _late,
     "indifferent": _indifferent,
 }
 

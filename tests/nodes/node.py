@@ -31,7 +31,7 @@ class Node:
     def __init__(self, store: str, log: Path, double: str = "") -> None:
         self._store = store
         self._log = log
-        self._double = double
+        self.double = double
         self._process: asyncio.subprocess.Process | None = None
         self._port = free_port()
         self.url = f"http://localhost:{self._port}"
@@ -48,7 +48,7 @@ class Node:
 
     async def start(self) -> None:
         """Returns once it listens."""
-        serve = (sys.executable, "-m", "tests.nodes.doubles", self._double) if self._double else (SAYSO,)
+        serve = (sys.executable, "-m", "tests.nodes.doubles", self.double) if self.double else (SAYSO,)
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *("setpriv", "--pdeathsig", "KILL"),  # it ends with the tests, however these do
