@@ -32,6 +32,7 @@ class PgBouncer:
             "pool_mode": "transaction",
             "default_pool_size": connections,
             "max_client_conn": 1_000,
+            "server_login_retry": 1,  # not 15 s after PostgreSQL was away, which is longer than a store waits
         }
         lines = "\n".join(f"{name} = {value}" for name, value in settings.items())
         databases = f"[databases]\n* = host=127.0.0.1 port={cluster.port}\n"

@@ -10,6 +10,7 @@ import asyncio
 import os
 import random
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,17 @@ def durable() -> Iterator[Cluster]:
     cluster = Cluster(synchronous_commit="off", wal_writer_delay="10s")
     yield cluster
     cluster.close()
+
+
+@contextmanager
+def reached(cluster: Cluster, database: str, way: str) -> Iterator[str]:
+    """The store's URL, where nodes reach that database in this way."""
+    if way == "straight":
+        yield database
+        return
+    pgbouncer = PgBouncer(cluster)
+    yield f"{pgbouncer.url(database)}?pgbouncer=true&direct=127.0.0.1:{cluster.port}"
+    pgbouncer.close()
 
 
 async def harmed_postgres(
@@ -73,12 +85,15 @@ async def killed_nodes(url: str, folder: Path, double: str, rounds: int) -> Load
 
 
 @pytest.mark.promise("ASK-1", "ANSWER-1", "ANSWER-2", "STREAM-1", "STREAM-2")
-@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize(
+    ("end", "way"), [("stopped", "straight"), ("killed", "straight"), ("killed", "through PgBouncer")]
+)
 async def test_postgres_starts_again_and_everybody_goes_on(
-    durable: Cluster, log: str, tmp_path: Path, end: str
+    durable: Cluster, log: str, tmp_path: Path, end: str, way: str
 ) -> None:
     rounds = int(_ROUNDS or 3)
-    (await harmed_postgres(durable, log, tmp_path, end, rounds)).check(asks=2 * rounds)
+    with reached(durable, log, way) as url:
+        (await harmed_postgres(durable, url, tmp_path, end, rounds)).check(asks=2 * rounds)
 
 
 @pytest.mark.promise("ASK-1", "ANSWER-1", "ANSWER-2", "STREAM-1", "STREAM-2")
@@ -90,12 +105,10 @@ async def test_nodes_are_killed_one_after_the_other_and_everybody_goes_on(log: s
 @pytest.mark.promise("STREAM-2", "STREAM-9")
 @pytest.mark.parametrize("way", ["straight", "through PgBouncer"])
 async def test_a_rolling_restart_is_noticed_by_nobody(durable: Cluster, log: str, tmp_path: Path, way: str) -> None:
-    pgbouncer = PgBouncer(durable) if way == "through PgBouncer" else None
-    store = f"{pgbouncer.url(log)}?pgbouncer=true&direct=127.0.0.1:{durable.port}" if pgbouncer else log
-    try:
+    with reached(durable, log, way) as url:
         async with (
             asyncio.timeout(120),
-            nodes(store, tmp_path, "", "", "") as three,
+            nodes(url, tmp_path, "", "", "") as three,
             balancer(*(node.url for node in three)) as front,
             load(front.url, followed=[front.url, front.url, *(node.url for node in three)]) as loaded,
         ):
@@ -105,9 +118,6 @@ async def test_a_rolling_restart_is_noticed_by_nobody(durable: Cluster, log: str
                 await loaded.come_on(60)
                 await node.start()
             await loaded.come_on(60)
-    finally:
-        if pgbouncer:
-            await asyncio.to_thread(pgbouncer.close)
 
     print(f"three nodes restarted one after the other: {loaded}")
     loaded.check(asks=50)
