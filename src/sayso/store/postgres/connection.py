@@ -167,9 +167,7 @@ async def _prepare(connection: Connection, address: Address) -> None:
             logger.warning("%s has fsync off: what it acknowledges may be lost with its power", address.shown)
         if await _reached(connection, address) < migrations("postgres")[-1][0]:
             await connection.execute(f"SELECT pg_advisory_xact_lock({_MIGRATING})")
-            await connection.execute(
-                "SET LOCAL synchronous_commit = 'on'"
-            )  # a process may run for long before it writes
+            await connection.execute("SET LOCAL synchronous_commit = 'on'")  # the first write may be far off
             reached = await _reached(connection, address)  # somebody may have been first
             for number, script in migrations("postgres"):
                 if number > reached:
