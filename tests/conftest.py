@@ -24,7 +24,10 @@ os.environ |= {
     "CREWAI_DISABLE_VERSION_CHECK": "true",
     "CREWAI_STORAGE_DIR": tempfile.mkdtemp(prefix="sayso-crewai-"),
 }
-_SETTINGS = ("SAYSO_API_KEY", "SAYSO_API_KEY_FILE", "SAYSO_RETENTION", "SAYSO_URL")
+_SETTINGS = (
+    *("SAYSO_API_KEY", "SAYSO_API_KEY_FILE", "SAYSO_DRAIN", "SAYSO_RETENTION", "SAYSO_STORE", "SAYSO_STORE_FILE"),
+    "SAYSO_URL",
+)
 _MODEL_KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY")
 for name in (*_SETTINGS, *_MODEL_KEYS):
     os.environ.pop(name, None)

@@ -49,6 +49,15 @@ def default_store(port: int) -> str:
     return MEMORY if port == 0 else f"{_SQLITE}{user_data_path('sayso', appauthor=False) / f'{port}.db'}"
 
 
+def shown(url: str) -> str:
+    """The URL of a store as a person may see it: without what may be a password."""
+    if url == MEMORY or url.startswith(_SQLITE):
+        return url
+    scheme, separator, rest = url.partition("://")
+    account, at, place = rest.partition("?")[0].rpartition("@")
+    return f"{scheme}{separator}{account.partition(':')[0]}{at}{place}"
+
+
 def _sqlite_file(url: str) -> Path:
     if url.startswith(_SQLITE) and len(url) > len(_SQLITE):
         return Path(url.removeprefix(_SQLITE)).expanduser()

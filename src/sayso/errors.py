@@ -133,6 +133,19 @@ class NotReady(Unavailable):
     """The server did not come up, or has stopped; nothing was asked of anyone."""
 
 
+class Unready(Unavailable):
+    """This node takes no questions at the moment."""
+
+    def __init__(self, what: str, detail: str) -> None:
+        self.what = what
+        """What is not ready: `starting`, `store` or `draining`."""
+        super().__init__(detail)
+
+    @property
+    def members(self) -> dict[str, Any]:
+        return {"not_ready": [self.what]}
+
+
 class StoreFailed(Unavailable):
     """The store could not write or read; nothing was acknowledged."""
 

@@ -8,7 +8,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
 
 from sayso import limits
@@ -42,6 +42,7 @@ from sayso.model import (
     size,
 )
 from sayso.orphans import Orphans, OthersOrphans
+from sayso.readiness import Readiness
 from sayso.retention import Retention
 from sayso.store import SECRET_BYTES, Filter, Page, Secrets, Shared, Store, is_whole
 from sayso.wire import Event, Reset
@@ -49,6 +50,8 @@ from sayso.wire import Event, Reset
 logger = logging.getLogger(__name__)
 
 _OPEN: Final[frozenset[Status]] = frozenset({"pending"})
+_READY: Final = "/ready"
+_LONG_AGO: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _RESET_REQUESTS: Final = 100
 """Open requests told with a reset; a follower that needs more asks `GET /requests`."""
 _AGAIN: Final = 1.0
@@ -100,6 +103,7 @@ class Gateway:
             None if retention is None else Retention(self._clock, retention, self._prune, self._duty("retention"))
         )
         self._orphans = Orphans(self._orphaned, self.abandon)
+        self._readiness = Readiness(self._clock, self._write_nothing)
         self._opened_at = 0
 
     @asynccontextmanager
@@ -134,6 +138,19 @@ class Gateway:
     def end_streams(self) -> None:
         """Tells every follower and every waiter that this server ends; what they await is still in the store."""
         self._hub.end()
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether this node ends soon."""
+        return self._readiness.is_draining
+
+    def drain(self) -> None:
+        """This node ends soon: it is not ready any more, and goes on as before."""
+        self._readiness.is_draining = True
+
+    async def check_ready(self) -> None:
+        """Raises Unready, which says what keeps this node from taking questions."""
+        await self._readiness.check()
 
     async def ask(self, question: Question, *, by: str, durable: bool) -> tuple[Request, bool]:
         """The stored request, and whether it is new; a repeat of the same question gives what is stored.
@@ -368,6 +385,10 @@ class Gateway:
         durable = True if self._shared is None and self._orphans.are_left else None
         filter = Filter(status=_OPEN, due_before=before, durable=durable)
         return (await self._store.list(filter, limit=limits.PAGE)).requests
+
+    async def _write_nothing(self) -> None:
+        """A write like any other: a lease that is over as it is taken, by a name that no caller can give."""
+        await self._store.lease(_READY, _READY, _LONG_AGO, self._clock.now())
 
     async def _prune(self, before: datetime, limit: int) -> int:
         return await self._store.prune(before, limit=limit)

@@ -46,6 +46,7 @@ class HumanInputServer:
         user's data folder, and memory for port 0.
     retention: days for which an execution is kept after the last settlement in it, math.inf for ever; without it,
         SAYSO_RETENTION or 30.
+    drain: seconds between SIGTERM and the end, in which all goes on but `/ready` says no; without it, SAYSO_DRAIN or 0.
     allow_origins: pages that may call this server from a browser, e.g. `https://app.example.com`.
     quiet: without the line on stderr for each open question.
     adapters: whether the agent frameworks installed here ask through this server while it runs.
@@ -61,6 +62,7 @@ class HumanInputServer:
         store: str | None = None,
         *,
         retention: float | None = None,
+        drain: float | None = None,
         allow_origins: Iterable[str] = (),
         quiet: bool = False,
         adapters: bool = True,
@@ -73,6 +75,7 @@ class HumanInputServer:
         self._retention = (
             settings.retention() if retention is None else settings.checked_retention(retention, "retention")
         )
+        self._drain = settings.drain() if drain is None else settings.checked_drain(drain, "drain")
         self._allow_origins = settings.checked_origins(allow_origins)
         self._notices = None if quiet else Notices()
         self._adapters = adapters
@@ -93,11 +96,14 @@ class HumanInputServer:
     def start(self, on_listening: Callable[[], None] = lambda: None) -> None:
         """Starts, calls `on_listening`, and returns when the server has stopped.
 
-        On the main thread, SIGINT and SIGTERM stop it in order.
+        On the main thread, SIGINT and SIGTERM stop it in order; SIGTERM after `drain` seconds, unless it comes again.
         """
         runtime = self._begin()
         try:
-            with _stopping_on_signals(runtime), suppress(ServerStopped):  # before it was ready: that is an end too
+            with (
+                _stopping_on_signals(runtime, self._drain),
+                suppress(ServerStopped),
+            ):  # before it was ready: that is an end too
                 self._listen(runtime)
                 on_listening()
                 runtime.ended.result()
@@ -221,7 +227,7 @@ class HumanInputServer:
 
                 @asynccontextmanager
                 async def service(gateway: Gateway) -> AsyncIterator[None]:
-                    async with serving(served, sockets):
+                    async with serving(served, sockets, lambda: gateway.is_draining):
                         yield
 
                 with self._lock:
@@ -267,13 +273,13 @@ def create_app(server: HumanInputServer) -> ASGIApp:
 
 
 @contextmanager
-def _stopping_on_signals(runtime: Runtime) -> Iterator[None]:
+def _stopping_on_signals(runtime: Runtime, drain: float) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def stop(number: int, frame: FrameType | None) -> None:
-        runtime.request_stop()
+        runtime.request_stop(drain if number == signal.SIGTERM else 0.0)
 
     former = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -80,10 +80,14 @@ class Runtime:
         """It will not open: whoever waits for that hears why. `stop` comes next."""
         refuse(self._ready, error)
 
-    def request_stop(self) -> None:
-        """Begins an orderly end and returns at once; safe in a signal handler."""
+    def request_stop(self, after: float = 0.0) -> None:
+        """Begins an orderly end and returns at once; safe in a signal handler.
+
+        `after`: seconds for which all goes on, only not ready, so that load balancers look away first. Whoever asks
+        again meanwhile ends it at once.
+        """
         with suppress(RuntimeError):  # the loop is closed: it has ended already
-            self._loop.call_soon_threadsafe(self._begin_stop)
+            self._loop.call_soon_threadsafe(self._begin_stop, after)
 
     def stop(self) -> None:
         """Ends in order: streams, waiting questions, the service, the store. Blocks until it is done. Idempotent."""
@@ -182,7 +186,12 @@ class Runtime:
             refuse(self._ready, ServerStopped("the server was stopped before it was ready"))
             await self._crossing.finish(last=True)
 
-    def _begin_stop(self) -> None:
+    def _begin_stop(self, after: float) -> None:
+        is_open = self._ready.done() and self._ready.exception() is None
+        if after and is_open and not self._gateway.is_draining:
+            self._gateway.drain()
+            self._loop.call_later(after, self._begin_stop, 0.0)
+            return
         self._stopping.set()
         resolve(self._service, None)
 

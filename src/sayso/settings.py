@@ -12,12 +12,22 @@ from typing import Final
 
 from sayso.errors import Misconfigured
 
-NAMES: Final = ("SAYSO_API_KEY", "SAYSO_API_KEY_FILE", "SAYSO_RETENTION", "SAYSO_URL")
+NAMES: Final = (
+    "SAYSO_API_KEY",
+    "SAYSO_API_KEY_FILE",
+    "SAYSO_DRAIN",
+    "SAYSO_RETENTION",
+    "SAYSO_STORE",
+    "SAYSO_STORE_FILE",
+    "SAYSO_URL",
+)
 """What is read here."""
 _RETENTION: Final = 30.0
 """Days; long enough for every asker and every follower to have come back."""
 _LEAST_RETENTION: Final = 1 / 24
 """Days: whoever asked, and lost the line just then, must find the answer when it is back."""
+_MOST_DRAIN: Final = 3_600.0
+"""Seconds: no load balancer takes longer to look away, and whoever waits for the end should see it."""
 
 _ORIGIN = re.compile(r"https?://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:\d{1,5})?")
 
@@ -32,11 +42,26 @@ def api_key() -> str | None:
         return checked_key(key.strip(), "SAYSO_API_KEY")
     if not file:
         return None
+    return checked_key(_first_line("SAYSO_API_KEY_FILE", file), f"SAYSO_API_KEY_FILE names {file}, whose first line")
+
+
+def store() -> str | None:
+    """`SAYSO_STORE`, or the first line of the file that `SAYSO_STORE_FILE` names, since a store's URL may hold a
+    password; None when neither is set. Raises Misconfigured for a file that cannot be read or is empty."""
+    url, file = os.environ.get("SAYSO_STORE", "").strip(), os.environ.get("SAYSO_STORE_FILE")
+    if url or not file:
+        return url or None
+    if found := _first_line("SAYSO_STORE_FILE", file):
+        return found
+    raise Misconfigured(f"SAYSO_STORE_FILE names {file}, whose first line is empty; put the store's URL there")
+
+
+def _first_line(setting: str, file: str) -> str:
     try:
         lines = Path(file).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeError) as exc:
-        raise Misconfigured(f"SAYSO_API_KEY_FILE names {file}, which cannot be read") from exc
-    return checked_key(lines[0].strip() if lines else "", f"SAYSO_API_KEY_FILE names {file}, whose first line")
+        raise Misconfigured(f"{setting} names {file}, which cannot be read") from exc
+    return lines[0].strip() if lines else ""
 
 
 def url() -> str | None:
@@ -61,6 +86,22 @@ def checked_retention(days: float | str, where: str) -> timedelta | None:
     except (ValueError, TypeError, OverflowError):
         pass
     raise Misconfigured(f"{where} is {days!r}; it is a number of days, at least an hour (0.042), or inf: for ever")
+
+
+def drain() -> float:
+    """`SAYSO_DRAIN` in seconds, or 0. Raises Misconfigured."""
+    return checked_drain(os.environ.get("SAYSO_DRAIN", "").strip() or 0.0, "SAYSO_DRAIN")
+
+
+def checked_drain(seconds: float | str, where: str) -> float:
+    """`seconds` between the word to stop and the end. Raises Misconfigured, naming `where` it stands."""
+    try:
+        number = float(seconds)
+        if 0 <= number <= _MOST_DRAIN:
+            return number
+    except (ValueError, TypeError, OverflowError):
+        pass
+    raise Misconfigured(f"{where} is {seconds!r}; it is a number of seconds from 0 to {_MOST_DRAIN:.0f}")
 
 
 def checked_origins(origins: Iterable[str]) -> tuple[str, ...]:

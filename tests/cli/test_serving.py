@@ -68,9 +68,19 @@ async def test_a_server_is_set_by_options_more_than_by_the_environment(tmp_path:
     assert (tmp_path / "other.db").exists()
 
 
+async def test_a_servers_store_may_be_named_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "url").write_text(f"sqlite:///{tmp_path / 'named.db'}\n")
+    settings = {"SAYSO_PORT": "0", "SAYSO_STORE_FILE": str(tmp_path / "url"), "SAYSO_API_KEY": KEY}
+    async with program(SAYSO, "serve", "--json", **settings) as running:
+        assert json.loads(await running.line("url"))["store"] == f"sqlite:///{tmp_path / 'named.db'}"
+    async with program(SAYSO, "backup", str(tmp_path / "copy.db"), **settings | {"SAYSO_PORT": "1"}) as copying:
+        assert await copying.end() == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
+        (["--drain", "-1"], "is a number of seconds"),
         (["--store", "questions.db"], "store 'questions.db' is not known"),
         (["--host", "0.0.0.0"], "so a key is needed"),  # noqa: S104 - it is refused
         (["--allow-origin", "page"], "is no origin"),

@@ -150,6 +150,27 @@ async def test_a_full_disk_refuses_what_is_new_keeps_what_is_there_and_goes_on_o
     assert left == dict.fromkeys([*acknowledged, refused], "pending") | {acknowledged[0]: "answered"}
 
 
+async def until_ready(server: Server) -> None:
+    """A finding counts for a second, so a new one may take as long."""
+    while (await server.api.get("/ready")).status_code != 200:  # noqa: ASYNC110 - it tells nobody
+        await asyncio.sleep(0.05)
+
+
+@pytest.mark.promise("READY-1")
+@pytest.mark.parametrize("disk", DISKS)
+async def test_a_server_is_not_ready_while_nothing_fits_on_its_disk(tmp_path: Path, disk: Callable[..., Any]) -> None:
+    (tmp_path / "disk").mkdir()
+    async with asyncio.timeout(60), disk(tmp_path / "disk", "real") as server:
+        server.fill()
+        await ask_until_refused(server)
+        lease = {"holder": "a", "seconds": 60}
+        while (await server.api.put("/leases/a", json=lease)).status_code == 204:  # as little as can be written
+            pass
+        assert (await server.api.get("/ready")).json()["not_ready"] == ["store"]
+        server.free()
+        await until_ready(server)
+
+
 @pytest.mark.parametrize("disk", DISKS)
 async def test_a_server_that_acknowledges_what_did_not_fit_is_found_out(
     tmp_path: Path, disk: Callable[..., Any]

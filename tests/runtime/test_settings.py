@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
+from sayso.compose import shown
 from sayso.errors import Misconfigured
-from sayso.settings import checked_origins, checked_retention, retention
+from sayso.settings import checked_drain, checked_origins, checked_retention, drain, retention, store
 
 
 @pytest.mark.parametrize(
@@ -97,3 +99,54 @@ def test_the_retention_of_the_environment_stands_in_for_thirty_days(monkeypatch:
     monkeypatch.setenv("SAYSO_RETENTION", "never")
     with pytest.raises(Misconfigured, match="SAYSO_RETENTION is 'never'"):
         retention()
+
+
+@pytest.mark.parametrize(("seconds", "kept"), [(0, 0.0), ("10", 10.0), (0.5, 0.5), (3_600, 3_600.0)])
+def test_a_drain_is_a_number_of_seconds(seconds: float | str, kept: float) -> None:
+    assert checked_drain(seconds, "drain") == kept
+
+
+@pytest.mark.parametrize("seconds", [-1, 3_601, "a while", "", math.nan, math.inf, 10**400, None])
+def test_a_drain_that_is_none_is_refused_and_quoted(seconds: float | str) -> None:
+    with pytest.raises(Misconfigured, match=r"drain is .*; it is a number of seconds"):
+        checked_drain(seconds, "drain")
+
+
+def test_the_drain_of_the_environment_stands_in_for_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert drain() == 0
+    monkeypatch.setenv("SAYSO_DRAIN", " 10 ")
+    assert drain() == 10
+    monkeypatch.setenv("SAYSO_DRAIN", "soon")
+    with pytest.raises(Misconfigured, match="SAYSO_DRAIN is 'soon'"):
+        drain()
+
+
+def test_the_store_of_the_environment_may_stand_in_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert store() is None
+    file = tmp_path / "store"
+    monkeypatch.setenv("SAYSO_STORE_FILE", str(file))
+    with pytest.raises(Misconfigured, match=r"SAYSO_STORE_FILE names .*store, which cannot be read"):
+        store()
+    file.write_text("\n")
+    with pytest.raises(Misconfigured, match=r"SAYSO_STORE_FILE names .*store, whose first line is empty"):
+        store()
+    file.write_text(" sqlite:///a.db \n")
+    assert store() == "sqlite:///a.db"
+    monkeypatch.setenv("SAYSO_STORE", ":memory:")
+    assert store() == ":memory:"
+
+
+@pytest.mark.parametrize(
+    ("url", "seen"),
+    [
+        (":memory:", ":memory:"),
+        ("sqlite:////var/lib/sayso/questions@home.db", "sqlite:////var/lib/sayso/questions@home.db"),
+        ("postgresql://db/sayso", "postgresql://db/sayso"),
+        ("postgresql://sayso@db/sayso", "postgresql://sayso@db/sayso"),
+        ("postgresql://sayso:se:c@ret@db:5432/sayso", "postgresql://sayso@db:5432/sayso"),
+        ("postgresql://sayso:secret@db/sayso?password=secret", "postgresql://sayso@db/sayso"),
+        ("postgresql://db/sayso?user=sayso&password=secret", "postgresql://db/sayso"),
+    ],
+)
+def test_a_stores_url_is_shown_without_its_password(url: str, seen: str) -> None:
+    assert shown(url) == seen

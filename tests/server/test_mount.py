@@ -113,7 +113,10 @@ async def test_an_answer_on_a_mounted_socket_is_taken(address: str) -> None:
 @pytest.mark.promise("DOOR-1")
 async def test_the_door_is_the_same_under_a_prefix(address: str) -> None:
     async with httpx.AsyncClient() as api:
-        for path, status in (("/health", 200), ("/openapi.json", 200), ("/requests", 401), ("/poll/human-input", 401)):
+        for path, status in [
+            *(("/health", 200), ("/ready", 200), ("/openapi.json", 200)),
+            *(("/requests", 401), ("/poll/human-input", 401)),
+        ]:
             assert (await api.get(address + path)).status_code == status
             assert (await api.get(f"{address}{path}?token={KEY}")).status_code == status
         async with api.stream("GET", f"{address}/events/human-input?token={KEY}") as stream:

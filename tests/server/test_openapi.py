@@ -86,7 +86,10 @@ def test_every_operation_says_how_it_is_authenticated(document: Document) -> Non
             schemes = [scheme for one in operation.get("security", document["security"]) for scheme in one]
             expected = ["key", "token", "session"] if path.startswith("/events") else ["key", "session"]
             expected = ["session"] if operation["operationId"] == "endSession" else expected
-            is_open = path in {"/health", "/openapi.json"} or operation["operationId"] in {"session", "beginSession"}
+            is_open = path in {"/health", "/ready", "/openapi.json"} or operation["operationId"] in {
+                "session",
+                "beginSession",
+            }
             assert schemes == ([] if is_open else expected)
 
 
@@ -161,6 +164,7 @@ def test_what_the_server_sends_has_the_schema_of_the_document(
     send("pollAll", "/poll/human-input")
     send("pollAll", "/poll/human-input?wait=x")
     send("health", "/health")
+    send("ready", "/ready")
     send("openapi", "/openapi.json")
     send("list", "/requests?order=newest&q=ship")
     send("list", "/requests?order=random")

@@ -607,7 +607,9 @@ def test_a_wrong_method_is_told_every_right_one(door: HumanInputServer) -> None:
     }
 
 
-@pytest.mark.parametrize("path", ["/health", "/openapi.json", "/requests", "/poll/human-input", "/requests/unknown"])
+@pytest.mark.parametrize(
+    "path", ["/health", "/ready", "/openapi.json", "/requests", "/poll/human-input", "/requests/unknown"]
+)
 def test_head_is_get_without_the_body(door: HumanInputServer, path: str) -> None:
     with httpx.Client(base_url=door.url, headers={"Authorization": f"Bearer {KEY}"}) as client:
         got, head = client.get(path), client.head(path)
@@ -626,7 +628,7 @@ def test_a_head_of_a_stream_ends_and_leaves_the_connection_usable(door: HumanInp
 
 def test_nothing_with_questions_in_it_is_kept_by_caches(client: httpx.Client, ask: Ask) -> None:
     id = ask()["request_id"]
-    for path in ("/requests", f"/requests/{id}", "/poll/human-input/run-1", "/requests/unknown", "/health"):
+    for path in ("/requests", f"/requests/{id}", "/poll/human-input/run-1", "/requests/unknown", "/health", "/ready"):
         assert client.get(path).headers["cache-control"] == "no-store"
 
 

@@ -328,7 +328,7 @@ async def test_a_key_in_the_query_opens_only_the_roads_on_which_a_browser_cannot
 
 
 @pytest.mark.promise("DOOR-1")
-@pytest.mark.parametrize("path", ["/health", "/openapi.json"])
+@pytest.mark.parametrize("path", ["/health", "/ready", "/openapi.json"])
 async def test_health_and_the_description_need_no_key(door: HumanInputServer, path: str) -> None:
     assert (await knock(door.url, path)).status == 200
 
@@ -340,7 +340,7 @@ async def test_a_server_without_a_key_lets_this_machine_in(serve: Callable[..., 
 
 
 @pytest.mark.promise("DOOR-4")
-@pytest.mark.parametrize("path", [*_ROADS, "/health"])
+@pytest.mark.parametrize("path", [*_ROADS, "/health", "/ready"])
 @pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "X-Forwarded-Host", "X-Real-IP"])
 async def test_without_a_key_a_call_that_a_proxy_passed_on_gets_403(
     keyless: HumanInputServer, door: HumanInputServer, path: str, header: str
@@ -402,7 +402,7 @@ async def test_a_browser_may_ask_first_whether_a_named_page_may_call(named: Huma
 
 
 @pytest.mark.promise("DOOR-3")
-@pytest.mark.parametrize("path", [*_ROADS, "/health"])
+@pytest.mark.parametrize("path", [*_ROADS, "/health", "/ready"])
 @pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "evil:8000"])
 async def test_a_name_that_is_not_this_machines_gets_403(door: HumanInputServer, path: str, host: str) -> None:
     reply = await knock(door.url, path, _RIGHT | {"Host": host})

@@ -43,10 +43,10 @@ def backup(file: Path, store: str | None, port: int, *, as_json: bool) -> None:
       sayso backup questions-copy.db --store sqlite:///questions.db
     """
     try:
-        from sayso import compose
+        from sayso import compose, settings
     except ModuleNotFoundError as exc:
         raise ExtraMissing(f"backup needs {exc.name}, which is not installed: pip install 'sayso[server]'") from exc
-    copy = compose.backup(store or compose.default_store(port), file)
+    copy = compose.backup(store or settings.store() or compose.default_store(port), file)
     if as_json:
         print_json({"file": str(file), **copy._asdict()})
     else:

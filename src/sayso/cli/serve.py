@@ -42,6 +42,12 @@ from sayso.cli.output import json_option, note, print_json
     help="How long settled runs are kept; inf: for ever.  [env var: SAYSO_RETENTION; default: 30]",
 )
 @click.option(
+    "--drain",
+    type=float,
+    metavar="SECONDS",
+    help="How long all goes on after SIGTERM, while /ready says no.  [env var: SAYSO_DRAIN; default: 0]",
+)
+@click.option(
     "--allow-origin",
     "allow_origins",
     multiple=True,
@@ -56,15 +62,17 @@ def serve(
     host: str,
     port: int,
     store: str | None,
-    retention: float | None,
-    allow_origins: tuple[str, ...],
     *,
+    retention: float | None,
+    drain: float | None,
+    allow_origins: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Run a server, for agents and people anywhere, until Ctrl-C.
 
     The key that clients must send is read from SAYSO_API_KEY, or from the file that SAYSO_API_KEY_FILE names; never
     from the command line, where every user of the machine could read it. Without a key it serves this machine alone.
+    A store's URL that holds a password belongs in the file that SAYSO_STORE_FILE names, for the same reason.
 
     \b
     Examples:
@@ -72,13 +80,16 @@ def serve(
       sayso serve --port 8001 --store sqlite:///questions.db
       sayso serve --port 0 --json
     """
-    from sayso import HumanInputServer
-    from sayso.compose import MEMORY, default_store
+    from sayso import HumanInputServer, settings
+    from sayso.compose import MEMORY, default_store, shown
 
-    server = HumanInputServer(host, port, store=store, retention=retention, allow_origins=allow_origins, adapters=False)
+    store = store or settings.store() or default_store(port)
+    server = HumanInputServer(
+        host, port, store=store, retention=retention, drain=drain, allow_origins=allow_origins, adapters=False
+    )
 
     def listening() -> None:
-        kept = store or default_store(port)
+        kept = shown(store)
         if as_json:
             print_json({"url": server.url, "store": kept})
         else:

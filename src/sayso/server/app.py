@@ -36,7 +36,7 @@ def build(access: Access, *, api_key: str | None = None, allow_origins: Iterable
         middleware.insert(0, cors)
     application = Starlette(
         routes=[
-            *health.routes(),
+            *health.routes(access),
             *openapi.routes(),
             *inbox.routes(),
             *session.routes(sessions),

@@ -18,7 +18,7 @@ from sayso.server.session import ANONYMOUS, Lock, Sessions, check_csrf, check_pa
 _FORWARDED: Final = frozenset({"forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip"})
 """What a proxy on this machine adds to a call from elsewhere."""
 _DEFAULT_KEY: Final = "key:default"
-_PUBLIC: Final = frozenset({"", "/", "/health", "/openapi.json"})
+_PUBLIC: Final = frozenset({"", "/", "/health", "/ready", "/openapi.json"})
 _PAGE_FILES: Final = "/inbox/"
 _SESSION: Final = "/session"
 _INBOX: Final = "inbox"

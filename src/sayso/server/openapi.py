@@ -45,7 +45,7 @@ class EventPage(Struct, omit_defaults=True):
 
 
 class Health(Struct):
-    """The server is there."""
+    """The server is there; or, from /ready, takes questions."""
 
     status: str
     timestamp: str
@@ -59,7 +59,8 @@ class Fault(Struct):
 
 
 class Problem(Struct):
-    """A problem object (RFC 9457). `errors` comes with `invalid`, `request` (as settled) with `already-settled`."""
+    """A problem object (RFC 9457). `errors` comes with `invalid`, `request` (as settled) with `already-settled`,
+    `not_ready` (`starting`, `store` or `draining`) from /ready."""
 
     type: str
     title: str
@@ -67,6 +68,7 @@ class Problem(Struct):
     detail: str
     errors: list[Fault] | msgspec.UnsetType = msgspec.UNSET
     request: Request | msgspec.UnsetType = msgspec.UNSET
+    not_ready: list[str] | msgspec.UnsetType = msgspec.UNSET
 
 
 def routes() -> list[BaseRoute]:
@@ -138,6 +140,14 @@ def _paths() -> dict[str, Any]:
     return {
         "/health": {
             "get": {"operationId": "health", "security": [], "responses": _answer("200", "It is there.", "Health")}
+        },
+        "/ready": {
+            "get": {
+                "operationId": "ready",
+                "security": [],
+                "responses": _answer("200", "It takes questions.", "Health")
+                | _answer("503", "It takes none: `not_ready` says why.", "Problem", "application/problem+json"),
+            }
         },
         "/openapi.json": {
             "get": {

@@ -6,27 +6,34 @@ import asyncio
 import logging
 import math
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Final
 
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
 from wsproto.events import Ping
 
 from sayso import limits
 
+_LAST: Final = 0.25
+"""Seconds from a connection to its first request, many times over: proxies connect when they have one."""
+
 _quiet = logging.getLogger(f"{__name__}.connections")
 
 
 @asynccontextmanager
-async def serving(app: ASGIApp, sockets: list[socket.socket]) -> AsyncIterator[None]:
-    """Serves `app` on `sockets` while entered. On leaving, connections get `limits.STOP` to end; end streams first."""
+async def serving(app: ASGIApp, sockets: list[socket.socket], is_draining: Callable[[], bool]) -> AsyncIterator[None]:
+    """Serves `app` on `sockets` while entered. On leaving, connections get `limits.STOP` to end; end streams first.
+
+    `is_draining`: whether that is soon. From then on each response is the last of its connection.
+    """
     _quiet.setLevel(logging.ERROR)  # below that, uvicorn writes whole addresses, and with them `?token=`
     config = uvicorn.Config(
-        app,
+        _parting(app, is_draining),
         http=_HTTP,
         ws=_WebSocket,
         ws_max_size=limits.WEBSOCKET_MESSAGE,
@@ -47,7 +54,24 @@ async def serving(app: ASGIApp, sockets: list[socket.socket]) -> AsyncIterator[N
         try:
             yield
         finally:
+            if is_draining():
+                await server.take_last()
             server.should_exit = True
+
+
+def _parting(app: ASGIApp, is_draining: Callable[[], bool]) -> ASGIApp:
+    """`app`, that says so when a connection will not be kept. A proxy that kept it would send a call into a socket that
+    closes just then, and may not send it again elsewhere, since it could have arrived."""
+
+    async def parting(scope: Scope, receive: Receive, send: Send) -> None:
+        async def say(message: Message) -> None:
+            if message["type"] == "http.response.start" and is_draining():
+                MutableHeaders(scope=message)["Connection"] = "close"
+            await send(message)
+
+        await app(scope, receive, say if scope["type"] == "http" else send)
+
+    return parting
 
 
 class _Server(uvicorn.Server):
@@ -60,6 +84,13 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.listening.set()
+
+    async def take_last(self) -> None:
+        """Listens no more, so that a proxy goes elsewhere, and gives what has just come in time to say what it wants:
+        uvicorn closes a connection that has not, and a proxy may not send a POST again."""
+        for listening in self.servers:
+            listening.close()
+        await asyncio.sleep(_LAST)
 
 
 class _Unstuck:

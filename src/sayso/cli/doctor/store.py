@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+from sayso import settings
 from sayso.cli.doctor.environment import is_here
 from sayso.cli.doctor.finding import Finding
 
@@ -20,7 +21,7 @@ def findings(url: str) -> Iterator[Finding]:
         return
     if not is_here(parts.hostname or ""):
         return
-    store = store_at(os.environ.get("SAYSO_STORE") or default_store(parts.port or 80))
+    store = store_at(settings.store() or default_store(parts.port or 80))
     if not isinstance(store, SQLiteStore):
         return
     holder = store.holder()
