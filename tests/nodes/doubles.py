@@ -33,12 +33,12 @@ class SlowWriter(Writer):
 
 
 class HastyWriter(Writer):
-    """Acknowledges before it commits."""
+    """Acknowledges long before it commits."""
 
     async def _commit(self, batch: list[Any]) -> None:
         for item in batch:
             item.became.set_result(Became("done", None, None))
-        await asyncio.sleep(WINDOW)
+        await asyncio.sleep(10 * WINDOW)
         await super()._commit(batch)
 
 
