@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
@@ -16,9 +16,8 @@ from tests.builders import question
 from tests.conftest import KEY
 from tests.crash.clients import Clients
 from tests.crash.ledger import Ledger
+from tests.reconnect.trial import Fact, dense
 
-Fact = tuple[str, int]
-"""An event, by its execution and its number in it."""
 END: Final = "the-end"
 _PATIENCE: Final = 60.0
 """Seconds in which what was begun comes to its end, once nothing is done to the nodes any more."""
@@ -111,11 +110,3 @@ async def _events(clients: Clients, cursor: str) -> list[dict[str, Any]]:
         found += page["events"]
         cursor = page["cursor"]
     return found
-
-
-def dense(log: list[Fact]) -> bool:
-    """Whether the events of each execution are numbered from 1 without a gap, in the order of the log."""
-    numbers = defaultdict(list)
-    for execution_id, seq in log:
-        numbers[execution_id].append(seq)
-    return all(seqs == list(range(1, len(seqs) + 1)) for seqs in numbers.values())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import aclosing, suppress
 from typing import Final
@@ -20,7 +19,7 @@ from tests.conftest import KEY
 from tests.fault_proxy import Fault, Way, fault_proxy
 from tests.reconnect import elsewhere, following
 from tests.reconnect.following import END, Message, Stream
-from tests.reconnect.trial import OF_ALL, Fact, Follow, Result, Trial, log_of
+from tests.reconnect.trial import OF_ALL, Fact, Follow, Result, Trial, dense, log_of
 
 ROUNDS: Final = int(os.environ.get("SAYSO_ROUNDS", "4"))
 _RIGHT: Final = {"Authorization": f"Bearer {KEY}"}
@@ -75,14 +74,6 @@ async def test_no_cut_makes_a_gap_or_a_repeat_for(trials: dict[str, asyncio.Task
     assert result.cuts >= ROUNDS
     assert result.connections >= result.cuts  # it came back after each
     print(f"{name}: {len(result.log)} events, {result.cuts} cuts, {result.connections} connections")
-
-
-def dense(log: list[Fact]) -> bool:
-    """Whether the events of each execution are numbered from 1 without a gap."""
-    numbers = defaultdict(list)
-    for execution_id, seq in log:
-        numbers[execution_id].append(seq)
-    return all(seqs == list(range(1, len(seqs) + 1)) for seqs in numbers.values())
 
 
 # Controls

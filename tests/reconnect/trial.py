@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing
 from typing import Final, NamedTuple
@@ -155,3 +155,11 @@ async def log_of(url: str, execution_id: str | None, cursor: str | None = None) 
             facts += [(event["execution_id"], event["seq"]) for event in page["events"]]
             cursor, more = page["cursor"], page["more"]
     return facts
+
+
+def dense(log: list[Fact]) -> bool:
+    """Whether the events of each execution are numbered from 1 without a gap, in the log's order."""
+    numbers = defaultdict(list)
+    for execution_id, seq in log:
+        numbers[execution_id].append(seq)
+    return all(seqs == list(range(1, len(seqs) + 1)) for seqs in numbers.values())
