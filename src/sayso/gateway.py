@@ -62,12 +62,14 @@ _AGAIN: Final = 1.0
 class Place:
     """How far a follower has come: after `position` in the stream of `execution_id` (None: all executions).
 
-    Until `open_until`, only requests that are still open are shown: how the stream of all executions begins.
+    Until `open_until`, only requests that are still open are shown: how the stream of all executions begins. `era`: of
+    the log, in which the position means something.
     """
 
     execution_id: str | None
     position: int
     open_until: int = 0
+    era: int = 0
 
 
 @dataclass(frozen=True)
@@ -306,22 +308,24 @@ class Gateway:
         """
         if last_event_id is None:
             if execution_id is not None:
-                return Batch(Place(execution_id, 0))
+                return Batch(self._place(execution_id, 0))
             page = await self._store.list(Filter(status=_OPEN), limit=1)
-            place = Place(None, 0, open_until=page.head) if page.requests else Place(None, page.head)
+            place = self._place(None, 0, open_until=page.head) if page.requests else self._place(None, page.head)
             return Batch(place, cursor=page.head_event_id)
         found = await self._store.locate(last_event_id) if is_id(last_event_id) else None
         if found is None or (execution_id is None and found.has_gap):
             return await self._reset(execution_id, "unknown-cursor")
         if execution_id is not None and found.execution_id not in (None, execution_id):
             return await self._reset(execution_id, "foreign-cursor")
-        return Batch(Place(execution_id, found.position), cursor=last_event_id)
+        return Batch(self._place(execution_id, found.position), cursor=last_event_id)
 
     async def read(self, place: Place, *, wait: float = 0.0, limit: int = limits.PAGE) -> Batch:
         """The events after `place`, at most `limit`; when there are none yet, waits up to `wait` seconds for some.
 
         Safe to cancel and to repeat: the place is the caller's, nothing is consumed here.
         """
+        if place.era != self._era:
+            return await self._reset(place.execution_id, "unknown-cursor")
         if place.open_until:
             return await self._read_open(place, limit)
         left = _timer(self._clock, wait)
@@ -335,6 +339,8 @@ class Gateway:
             news = await topic.news(left())
             if news is None:
                 break
+            if place.era != self._era:
+                return await self._reset(place.execution_id, "unknown-cursor")
             topic, told = news.topic, news.since(place.position)
             events = (await self._read(place, limit + 1)) if told is None else told
         if not events:
@@ -359,7 +365,7 @@ class Gateway:
     async def _reset(self, execution_id: str | None, reason: Literal["unknown-cursor", "foreign-cursor"]) -> Batch:
         page = await self._store.list(Filter(status=_OPEN, execution_id=execution_id), limit=_RESET_REQUESTS)
         reset = Reset(reason, page.head_event_id, page.requests, page.next is not None)
-        return Batch(Place(execution_id, page.head), cursor=page.head_event_id, reset=reset)
+        return Batch(self._place(execution_id, page.head), cursor=page.head_event_id, reset=reset)
 
     async def _read(self, place: Place, limit: int) -> tuple[Event, ...]:
         return tuple(await self._store.read(place.execution_id, after=place.position, limit=limit))
@@ -370,6 +376,13 @@ class Gateway:
         if is_whole(events, limit) or len(shown) < len(events):
             return Batch(replace(place, position=place.open_until, open_until=0), shown)
         return Batch(replace(place, position=shown[-1].position), shown, more=True)
+
+    def _place(self, execution_id: str | None, position: int, *, open_until: int = 0) -> Place:
+        return Place(execution_id, position, open_until, self._era)
+
+    @property
+    def _era(self) -> int:
+        return 0 if self._shared is None else self._shared.era
 
     async def _settle(self, request: Request, answer_id: str | None) -> Request:
         stored, won = await self._store.settle(request, InputCompleted.of(request))

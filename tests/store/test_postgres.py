@@ -17,7 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sayso.errors import Misconfigured, StoreFailed, StoreTooNew
-from sayso.model import Request
+from sayso.gateway import Gateway
+from sayso.model import Question, Request
 from sayso.store import Filter
 from sayso.store.postgres import PostgresStore, hints, watcher
 from sayso.store.postgres.address import Address
@@ -488,3 +489,48 @@ def test_every_statement_has_a_name_and_a_use() -> None:
     code = "".join(file.read_text() for file in Path(str(files("sayso.store.postgres"))).glob("*.py"))
 
     assert set(queries("postgres")) == {name for name in queries("postgres") if re.search(rf'"{name}"', code)}
+
+
+# a fail-over that lost the end of the log
+
+GO_BACK = """
+DELETE FROM sayso.events WHERE position > 1;
+DELETE FROM sayso.requests WHERE position > 1;
+UPDATE sayso.streams SET last_seq = 1, pending = 1;
+UPDATE sayso.feed SET position = 1
+"""
+OTHERS = """
+INSERT INTO sayso.events
+SELECT n + 1, 'run-2', n, 'new-' || n, 'human_input_required', 'new-' || n, '{}' FROM generate_series(1, 3) AS n;
+UPDATE sayso.feed SET position = 4
+"""
+
+
+@pytest.mark.promise("STREAM-3")
+@pytest.mark.parametrize("stream", [None, "run-1"])
+@pytest.mark.parametrize("written_since", [False, True])
+async def test_a_follower_is_told_when_the_log_goes_back(
+    database: str, stream: str | None, *, written_since: bool
+) -> None:
+    """Its place would lie beyond the end, or in the middle of other events, and what comes next pass it by."""
+    gateway = Gateway(PostgresStore(database))
+    question = Question(execution_id="run-1", prompt="Ship it?")
+    async with gateway.running():
+        kept, _ = await gateway.ask(question, by="key:a", durable=True)
+        for _ in range(2):
+            await gateway.ask(question, by="key:a", durable=True)
+        place = (await gateway.read((await gateway.start(stream, kept.asked_event_id)).place)).place
+        waiting = asyncio.create_task(gateway.read(place, wait=60))
+        await asyncio.sleep(0)
+        await run(
+            database,
+            f"BEGIN; {GO_BACK}; {OTHERS if written_since else ''}; COMMIT",
+            "SELECT 1",
+        )
+
+        told = await asyncio.wait_for(waiting, 30)
+
+        assert told.reset is not None
+        assert told.reset.reason == "unknown-cursor"
+        assert [request.request_id for request in told.reset.requests] == [kept.request_id]
+        assert (await gateway.read(told.place)).reset is None

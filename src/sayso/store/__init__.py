@@ -185,6 +185,10 @@ class Secrets(Protocol):
 class Shared(Protocol):
     """What a store that several processes have open at once offers besides."""
 
+    @property
+    def era(self) -> int:
+        """Grows when the log is found to have gone back: what was there is gone, and positions may mean others."""
+
     def holds(self, duty: str) -> bool:
         """Whether the work called `duty` is this process's at present.
 

@@ -97,10 +97,13 @@ class PostgresStore:
         return None if data is None else decode_request(data)
 
     async def list(self, filter: Filter, *, after: int = 0, limit: int, newest: bool = False) -> Page:
-        return await self._with(
+        page = await self._with(
             lambda connection: list_requests(connection, filter, after, limit, newest=newest),
             is_one=filter.text is None,
         )
+        if self._watcher is not None:
+            self._watcher.saw(page.head, page.head_event_id)
+        return page
 
     async def locate(self, event_id: str) -> Located | None:
         rows = await self._rows("locate", event_id)
@@ -112,7 +115,10 @@ class PostgresStore:
         which, *values = ("",) if execution_id is None else (_OF_EXECUTION[open_only], execution_id)
         text = _Q["read_open" if open_only else "read"].format(which=which)
         rows = await self._run(text, after, limit, limits.BATCH, *values)
-        return [Event(*row) for row in rows]
+        events = [Event(*row) for row in rows]
+        if events and self._watcher is not None:
+            self._watcher.saw(events[-1].position, events[-1].event_id)
+        return events
 
     async def keep(self, execution_id: str, request_id: str, data: bytes, now: datetime) -> None:
         await self._rows("keep", request_id, execution_id, now, data)
@@ -144,6 +150,10 @@ class PostgresStore:
 
     def holds(self, duty: str) -> bool:
         return self._watcher is not None and self._watcher.holds(duty)
+
+    @property
+    def era(self) -> int:
+        return 0 if self._watcher is None else self._watcher.era
 
     async def orphans(self, limit: int) -> Sequence[Request]:
         if self._address.session is None:

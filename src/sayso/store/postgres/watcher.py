@@ -31,6 +31,8 @@ _PAUSE: Final = 0.5
 """Seconds between two attempts to connect again."""
 _CHANGED: Final = 10_000
 """Executions named one by one after a look; with more, everyone is woken."""
+_SHOWN: Final = 1_000
+"""Events that were shown between two looks, and are looked for: the first ones, which a fail-over loses last."""
 _DUTIES: Final = 0x5341_5953
 NODES: Final = 0x5341_5954
 """The spaces of the advisory locks: what is one process's to do, and which processes live."""
@@ -55,6 +57,9 @@ class Watcher:
         self._in_use = asyncio.Lock()
         self._looked_at = float("-inf")
         self._position = 0
+        self._shown: dict[int, str] = {}
+        self.era = 0
+        """Grows when the log is found to have gone back, as after a fail-over to a database that lacked its end."""
         self._told: dict[str, int] = {}
         self._unsaid: dict[str, int] = {}
         self._news = asyncio.Event()
@@ -88,6 +93,11 @@ class Watcher:
         self._told.update(came)
         self._unsaid.update(came)
         self._news.set()
+
+    def saw(self, position: int, event_id: str) -> None:
+        """Somebody was shown this event, or told that it is the last: it is looked for, once more at least."""
+        if len(self._shown) < _SHOWN:
+            self._shown.setdefault(position, event_id)
 
     def holds(self, duty: str) -> bool:
         """Whether the work called `duty` is this process's at present; from the first time on it tries to have it."""
@@ -148,16 +158,28 @@ class Watcher:
 
     async def _look(self) -> None:
         """The log is the truth: what was committed and not told is found here."""
+        shown = dict(self._shown)
         position = await self._fetchval("last_position")
         self._looked_at = asyncio.get_running_loop().time()
-        if position > self._position:
+        there = dict(await self._fetch("ids_at", list(shown)))
+        furthest = max(shown, default=0)
+        if position < furthest or any(there.get(one, event_id) != event_id for one, event_id in shown.items()):
+            logger.error("the log has gone back; followers are told to begin anew", extra={"position": position})
+            self.era += 1
+            self._shown.clear()
+            self._told.clear()
+            self._changes.add_any()
+        elif position > self._position:
             rows = await self._fetch("changed", self._position, position, _CHANGED + 1)
             if len(rows) > _CHANGED:
                 self._changes.add_any()
             else:
                 self._changes.update(id for id, last in rows if last > self._told.get(id, 0))
-            self._position = position
             self._told = {id: last for id, last in self._told.items() if last > position}
+        self._position = position
+        for one in shown:
+            if one < furthest:
+                self._shown.pop(one, None)
 
     async def _take_locks(self) -> None:
         for lock in sorted(self._wanted - self._held):

@@ -86,6 +86,9 @@ SELECT set_config('synchronous_commit', 'off', true), pg_notify('sayso', $1);
 -- name: last_position
 SELECT position FROM sayso.feed;
 
+-- name: ids_at
+SELECT position, event_id FROM sayso.events WHERE position = ANY($1::bigint[]);
+
 -- name: changed
 -- At most so many executions; one more says that there are others.
 SELECT execution_id, max(position) AS position FROM sayso.events WHERE position > $1 AND position <= $2
