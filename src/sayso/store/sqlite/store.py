@@ -16,9 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final, TypeVar
 
-from filelock import FileLock, Timeout
-
-from sayso.errors import NotFound, RequestMismatch, StoreDamaged, StoreFailed, StoreInUse
+from sayso.errors import NotFound, RequestMismatch, StoreDamaged, StoreFailed
 from sayso.model import Fact, InputCompleted, InputRequired, Request, Status
 from sayso.store import SECRET_BYTES, TAKEN, Filter, Located, Page, Put, Settled, within_batch
 from sayso.store.changes import Changes
@@ -26,6 +24,7 @@ from sayso.store.sql import queries
 from sayso.store.sqlite.check import check_file, mark_of
 from sayso.store.sqlite.file import connect, failures, migrate, version
 from sayso.store.sqlite.lists import list_requests
+from sayso.store.sqlite.lock import Lock
 from sayso.store.sqlite.mark import Mark
 from sayso.store.sqlite.prune import prune
 from sayso.store.sqlite.rows import (
@@ -56,8 +55,8 @@ class SQLiteStore:
     """The Store protocol on the file `path`, which is made, with its folder, when it is not there."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path.resolve()  # one file has one lock, whatever links lead to it
-        self._lock = FileLock(f"{self.path}.lock", thread_local=False)  # taken and released by whichever thread is free
+        self._lock = Lock(path)
+        self.path = self._lock.path
         self._writer: Writer | None = None
         self._readers: ThreadPoolExecutor | None = None
         self._idle: queue.SimpleQueue[sqlite3.Connection] = queue.SimpleQueue()
@@ -219,13 +218,8 @@ class SQLiteStore:
         """
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._lock.acquire(blocking=False)
+            self._lock.take()
             self.path.touch(mode=0o600)  # before SQLite makes it for all to read
-        except Timeout:
-            raise StoreInUse(
-                f"{self.path} is open in another process ({self._owner()}); stop that one, choose another file with "
-                "store='sqlite:///…', or share one database between processes"
-            ) from None
         except OSError as exc:
             self._lock.release()
             raise StoreFailed(f"cannot use {self.path}: {exc.strerror}; choose another file with store=") from exc
@@ -250,23 +244,7 @@ class SQLiteStore:
 
     def holder(self) -> str | None:
         """Who has the file open, another process or this one; None when nobody has. Changes nothing."""
-        if not Path(self._lock.lock_file).exists():
-            return None
-        try:
-            with FileLock(self._lock.lock_file, blocking=False):
-                return None
-        except Timeout:
-            return self._owner()
-        except OSError:
-            return None
-
-    def _owner(self) -> str:
-        try:
-            with closing(connect(self.path, read_only=True)) as db:
-                row = db.execute(_Q["get_meta"], {"key": "owner"}).fetchone()
-                return str(row[0]) if row else "just starting"
-        except sqlite3.Error:
-            return "just starting"
+        return self._lock.holder()
 
 
 def _append(db: sqlite3.Connection, fact: Fact) -> int:
