@@ -439,6 +439,15 @@ async def test_a_database_that_lets_nobody_in_is_a_setting_to_correct(
     assert password not in str(refused.value)
 
 
+async def test_who_may_not_make_the_tables_is_told_so(cluster: Cluster, database: str) -> None:
+    cluster.sql(f"ALTER DATABASE {database.rpartition('/')[2]} OWNER TO postgres")
+
+    with pytest.raises(
+        Misconfigured, match=r"permission denied for database .*; the first start, and each start after"
+    ):
+        await PostgresStore(database).open()
+
+
 async def test_nobody_there_is_an_error_that_names_the_place(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sayso.store.postgres.connection.limits.OUTAGE", 0.2)
     with pytest.raises(StoreFailed, match=r"postgresql://127\.0\.0\.1:1/db cannot be reached") as refused:
@@ -476,7 +485,8 @@ def test_a_url_says_how_the_database_is_reached(url: str, address: Address) -> N
 @pytest.mark.parametrize(
     "url",
     ["postgresql://u:secret@h:port/d", "postgresql://u:secret@h/d?pgbouncer", "postgresql://u:secret@h/d?direct=db:5",
-     "postgresql://u:secret@h/d?pgbouncer=1", "mysql://u:secret@h/d", "postgresql://u:secret@[h/d"],
+     "postgresql://u:secret@h/d?pgbouncer=1", "mysql://u:secret@h/d", "postgresql://u:secret@[h/d",
+     "postgresql://u:1/secret@h/d", "postgresql://u:1?secret@h/d", "postgresql://u:1#secret@h/d"],
 )  # fmt: skip
 def test_a_url_that_is_none_is_told_without_its_password(url: str) -> None:
     with pytest.raises(Misconfigured) as refused:

@@ -47,6 +47,8 @@ class Address:
         account, at, place = parts.netloc.rpartition("@")
         if parts.scheme not in SCHEMES or not all(_HOST.fullmatch(one) for one in place.split(",")):
             raise Misconfigured(_FORM)
+        if parts.fragment or "@" in parts.path + parts.query:  # a password was cut in two, and its end would be shown
+            raise Misconfigured(_FORM)
         pooled, direct = query.pop("pgbouncer", "false"), query.pop("direct", None)
         if pooled not in _BOOLEANS:
             raise Misconfigured("pgbouncer= in the store's URL is 'true' or 'false'")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, Final, TypeAlias, TypeVar
 
 import asyncpg
@@ -142,36 +142,55 @@ async def prepare(address: Address) -> None:
 
     Raises Misconfigured, StoreTooNew, StoreFailed.
     """
+    async with (
+        connected(address, address.url, f"{address.shown} cannot be used") as connection,
+        connection.transaction(),
+    ):
+        await migrate(connection, address)
+
+
+@asynccontextmanager
+async def connected(address: Address, url: str, what: str, *, patience: float = limits.OUTAGE) -> AsyncIterator[Own]:
+    """A connection to `url`, which is one of the address's. Raises Misconfigured, StoreFailed: the latter as `what` for
+    what goes wrong once it stands, and after `patience` seconds where it never does.
+    """
+    is_pooled = address.is_pooled and url == address.url
     with failures(f"{address.shown} cannot be reached"):
         try:
-            connection = await through_outages(lambda: connect(address.url, is_pooled=address.is_pooled))
+            connection = await through_outages(lambda: connect(url, is_pooled=is_pooled), seconds=patience)
         except _SETTINGS_WRONG as exc:
             raise Misconfigured(f"{address.shown} does not let us in: {exc}") from None
     try:
-        with failures(f"{address.shown} cannot be used"):
-            await _prepare(connection, address)
+        with failures(what):
+            yield connection
+    finally:
+        with suppress(Exception):
+            await connection.close(timeout=CONNECT)
+
+
+async def migrate(connection: Connection, address: Address) -> None:
+    """The same on a connection that is in a transaction, whose end makes it so."""
+    major = int(await connection.fetchval("SHOW server_version_num"))
+    if major < OLDEST:
+        raise Misconfigured(f"{address.shown} is older than PostgreSQL {OLDEST // 10_000}, which sayso needs")
+    if await connection.fetchval("SHOW fsync") == "off":
+        logger.warning("%s has fsync off: what it acknowledges may be lost with its power", address.shown)
+    if await _reached(connection, address) < migrations("postgres")[-1][0]:
+        await connection.execute(f"SELECT pg_advisory_xact_lock({_MIGRATING})")
+        await connection.execute("SET LOCAL synchronous_commit = 'on'")  # the first write may be far off
+        reached = await _reached(connection, address)  # somebody may have been first
+        for number, script in migrations("postgres"):
+            if number > reached:
+                await _run(connection, address, script)
+
+
+async def _run(connection: Connection, address: Address, script: str) -> None:
+    try:
+        await connection.execute(script)
     except asyncpg.InsufficientPrivilegeError as exc:
         raise Misconfigured(
             f"{address.shown}: {exc}; the first start, and each start after an upgrade, needs the right to CREATE"
         ) from exc
-    finally:
-        await connection.close(timeout=CONNECT)
-
-
-async def _prepare(connection: Connection, address: Address) -> None:
-    async with connection.transaction():
-        major = int(await connection.fetchval("SHOW server_version_num"))
-        if major < OLDEST:
-            raise Misconfigured(f"{address.shown} is older than PostgreSQL {OLDEST // 10_000}, which sayso needs")
-        if await connection.fetchval("SHOW fsync") == "off":
-            logger.warning("%s has fsync off: what it acknowledges may be lost with its power", address.shown)
-        if await _reached(connection, address) < migrations("postgres")[-1][0]:
-            await connection.execute(f"SELECT pg_advisory_xact_lock({_MIGRATING})")
-            await connection.execute("SET LOCAL synchronous_commit = 'on'")  # the first write may be far off
-            reached = await _reached(connection, address)  # somebody may have been first
-            for number, script in migrations("postgres"):
-                if number > reached:
-                    await connection.execute(script)
 
 
 async def _reached(connection: Connection, address: Address) -> int:
