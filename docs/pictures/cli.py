@@ -18,6 +18,7 @@ from typing import Self
 
 from rich.console import Console
 from rich.text import Text
+from tests.postgres import Cluster
 
 COLUMNS, ROWS = 90, 30
 LATEST = 60.0
@@ -180,10 +181,25 @@ def take(home: str) -> None:
 
     flags.run(f'sayso answer {ids["pay?"]} --reject "not before Monday"').picture("answer-flags")
     demo.until("Monday").picture("demo")
+    store(home)
+
+
+def store(home: str) -> None:
+    """A server of one's own, and what becomes of its store."""
     serve = Terminal("serve", home, "SAYSO_API_KEY=secret").type("sayso serve --port 0 --store sqlite:///questions.db")
-    serve.until("listens on").press("C-c").until("$").picture("serve")
+    serve.until("listens on")
+    asker = Terminal("asker", home, f"SAYSO_URL={re.findall('http:.+', serve.screen())[0]}", "SAYSO_API_KEY=secret")
+    asker.run('sayso ask "Deploy?" --kind approval').run('sayso ask "Where to?" --option eu=Frankfurt --option us=Ohio')
+    serve.press("C-c").until("$").picture("serve")
     copy = "copy.db --store sqlite:///questions.db"
     Terminal("backup", home).run(f"sayso backup {copy}").run(f"sayso backup {copy}").picture("backup")
+    cluster = Cluster()
+    try:
+        database = cluster.database().replace(f":{cluster.password}@", "@")
+        migrate = Terminal("migrate", home, f"PGPASSWORD={cluster.password}")
+        migrate.run(f"sayso migrate sqlite:///questions.db {database}").picture("migrate")
+    finally:
+        cluster.close()
 
 
 if __name__ == "__main__":

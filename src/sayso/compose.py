@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -14,13 +15,16 @@ from sayso.asker import Asker
 from sayso.errors import ExtraMissing, Misconfigured
 from sayso.store import Store
 from sayso.store.memory import MemoryStore
+from sayso.store.moving import Moved, Told
 from sayso.store.sqlite import SQLiteStore
 from sayso.store.sqlite.backup import Copy
 from sayso.store.sqlite.backup import backup as copy_file
+from sayso.store.sqlite.moving_out import moving_out
 
 MEMORY: Final = ":memory:"
 _SQLITE: Final = "sqlite:///"
 _POSTGRES: Final = ("postgresql://", "postgres://")
+_NO_POSTGRES: Final = "a store in PostgreSQL needs: pip install 'sayso[postgres]'"
 
 
 def store_at(url: str) -> Store:
@@ -42,6 +46,25 @@ def backup(url: str, to: Path) -> Copy:
     if url.startswith(_POSTGRES):
         raise Misconfigured("a store in PostgreSQL is backed up with PostgreSQL's own programs, such as pg_dump")
     return copy_file(_sqlite_file(url), to)
+
+
+def migrate(source: str, target: str, told: Told) -> Moved:
+    """Moves everything in the SQLite store at `source` to the empty PostgreSQL database at `target`; `told` hears how
+    far it has come. Raises Misconfigured, StoreFailed.
+    """
+    if not target.startswith(_POSTGRES):
+        raise Misconfigured("a store is moved to PostgreSQL: 'postgresql://user@host/database'")
+    if source.startswith(_POSTGRES):
+        raise Misconfigured("a store is moved from SQLite to PostgreSQL, not back")
+    if source == MEMORY:
+        raise Misconfigured("a store in memory cannot be moved; it ends with its server")
+    file = _sqlite_file(source)
+    try:
+        from sayso.store.postgres.moving_in import move_in
+    except ImportError as exc:
+        raise ExtraMissing(_NO_POSTGRES) from exc
+    with moving_out(file) as store:
+        return asyncio.run(move_in(target, store, told))
 
 
 def default_store(port: int) -> str:
@@ -71,7 +94,7 @@ def _postgres_store(url: str) -> Store:
     try:
         from sayso.store.postgres import PostgresStore
     except ImportError as exc:
-        raise ExtraMissing("a store in PostgreSQL needs: pip install 'sayso[postgres]'") from exc
+        raise ExtraMissing(_NO_POSTGRES) from exc
     return PostgresStore(url)
 
 

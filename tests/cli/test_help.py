@@ -13,7 +13,7 @@ from tests.cli.conftest import Run
 
 
 def test_the_commands_are_these(alone: Run) -> None:
-    names = "answer ask backup cancel completion demo doctor export inbox resume serve watch"
+    names = "answer ask backup cancel completion demo doctor export inbox migrate resume serve watch"
     assert sorted(main.commands) == names.split()
     told = alone("--help").stdout
     assert [name for name in names.split() if f"\n  {name} " not in told] == []
@@ -50,6 +50,8 @@ def test_the_help_of_every_command_has_an_example(alone: Run, command: str) -> N
         ["answer"],
         ["cancel"],
         ["completion", "csh"],
+        ["migrate"],
+        ["migrate", "sqlite:///a.db"],
         ["guess"],
     ],
     ids=" ".join,

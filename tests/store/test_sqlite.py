@@ -23,6 +23,7 @@ import pytest
 from sayso.errors import NotFound, StoreFailed, StoreInUse, StoreTooNew
 from sayso.model import Request
 from sayso.store import Filter, Put
+from sayso.store.moving import TABLES
 from sayso.store.sql import queries
 from sayso.store.sqlite import SQLiteStore
 from sayso.wire import Event
@@ -517,6 +518,7 @@ def test_every_statement_has_a_name_and_a_use() -> None:
     code = "".join(file.read_text() for file in Path(str(files("sayso.store.sqlite"))).glob("*.py"))
     text = (files("sayso.store.sql") / "sqlite" / "queries.sql").read_text()
     computed = {f"read_{open}{stream}" for open in ("", "open_") for stream in ("all", "execution")}
+    computed |= {f"move_{table.name}" for table in TABLES} - {"move_feed"}
 
     used = {name for name in queries("sqlite") if re.search(rf'"{name}"', code)}
 

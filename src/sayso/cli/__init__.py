@@ -13,6 +13,7 @@ from sayso.cli.demo import demo
 from sayso.cli.doctor import doctor
 from sayso.cli.export import export
 from sayso.cli.inbox import inbox
+from sayso.cli.migrate import migrate
 from sayso.cli.output import write_in_any_encoding
 from sayso.cli.resume import resume
 from sayso.cli.serve import serve
@@ -37,9 +38,9 @@ def main() -> None:
     Answer:  sayso answer ID
     Serve:   sayso serve
 
-    All but serve, demo and backup talk to the server that --url or SAYSO_URL names (default: http://localhost:8000),
-    with the key in SAYSO_API_KEY, or in the file that SAYSO_API_KEY_FILE names. What an option says counts more than
-    the environment.
+    All but serve, demo, backup and migrate talk to the server that --url or SAYSO_URL names (default:
+    http://localhost:8000), with the key in SAYSO_API_KEY, or in the file that SAYSO_API_KEY_FILE names. What an option
+    says counts more than the environment.
 
     \b
     Exit codes:
@@ -53,5 +54,5 @@ def main() -> None:
     write_in_any_encoding()
 
 
-for command in (ask, inbox, answer, watch, cancel, export, backup, serve, resume, demo, doctor, completion):
+for command in (ask, inbox, answer, watch, cancel, export, backup, migrate, serve, resume, demo, doctor, completion):
     main.add_command(command)

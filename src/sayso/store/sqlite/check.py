@@ -34,7 +34,7 @@ def check_file(db: sqlite3.Connection, path: Path, version: int) -> None:
         for what in check_whole(db, path, version):
             logger.error("%s: %s; restore a backup, or see docs/operations.md", path, what)
     if version >= WITH_SUMS:
-        _check_end(db, path)
+        check_end(db, path)
 
 
 def check_whole(db: sqlite3.Connection, path: Path, version: int) -> list[str]:
@@ -100,7 +100,8 @@ def _check_streams(db: sqlite3.Connection) -> None:
         raise StoreDamaged(f"what is known of execution {odd[0]} does not fit its requests")
 
 
-def _check_end(db: sqlite3.Connection, path: Path) -> None:
+def check_end(db: sqlite3.Connection, path: Path) -> None:
+    """Raises StoreDamaged when the file has lost what was acknowledged last, by the mark beside it."""
     lineage = db.execute(_Q["get_meta"], {"key": "lineage"}).fetchone() or ("",)
     (position,) = db.execute(_Q["last_position"]).fetchone()
     missing = Mark.read(mark_of(path), str(lineage[0])) - position

@@ -109,3 +109,33 @@ WHERE status = 'pending' AND NOT durable AND node IS NOT NULL AND NOT EXISTS (
 -- name: orphans
 SELECT data FROM sayso.requests
 WHERE status = 'pending' AND NOT durable AND node = ANY($1::integer[]) ORDER BY position LIMIT $2;
+
+-- What a move from another engine does, in one transaction: see `sayso.store.moving`.
+
+-- name: move_settings
+-- A move is on the disk when it is told as done, and may take as long as it takes.
+SELECT set_config('statement_timeout', '0', true), set_config('lock_timeout', '0', true),
+       set_config('idle_in_transaction_session_timeout', '0', true),
+       set_config('synchronous_commit', CASE WHEN current_setting('synchronous_commit') IN ('off', 'local') THEN 'on'
+                  ELSE current_setting('synchronous_commit') END, true);
+
+-- name: move_lock
+-- No server opens the store until the move is over: each reads `meta` first.
+LOCK TABLE sayso.meta, sayso.feed IN ACCESS EXCLUSIVE MODE;
+
+-- name: move_nodes
+-- Processes that have the store open.
+SELECT count(*) FROM pg_locks
+WHERE locktype = 'advisory' AND classid = $1::bigint::oid AND objsubid = 2
+  AND database = (SELECT oid FROM pg_database WHERE datname = current_database());
+
+-- name: move_clear
+DELETE FROM sayso.feed;
+
+-- name: move_mark
+INSERT INTO sayso.meta (key, value) VALUES ($1, $2);
+
+-- name: move_counts
+SELECT (SELECT count(*) FROM sayso.streams) AS executions, (SELECT count(*) FROM sayso.requests) AS requests,
+       (SELECT count(*) FROM sayso.requests WHERE status = 'pending') AS pending,
+       (SELECT count(*) FROM sayso.events) AS events;

@@ -157,3 +157,32 @@ UPDATE meta SET value = lower(hex(randomblob(16))) WHERE key = 'lineage';
 -- name: counts
 SELECT (SELECT count(*) FROM streams), (SELECT count(*) FROM requests),
        (SELECT count(*) FROM requests WHERE status = 'pending'), (SELECT count(*) FROM events);
+
+-- What a move to another engine reads, in the order of the keys: see `sayso.store.moving`.
+
+-- name: move_meta
+SELECT key, value FROM meta ORDER BY key;
+
+-- name: move_streams
+SELECT execution_id, last_seq, pending, quiet_since FROM streams ORDER BY execution_id;
+
+-- name: move_events
+SELECT position, execution_id, seq, event_id, type, request_id, data, crc FROM events ORDER BY position;
+
+-- name: move_requests
+SELECT position, request_id, execution_id, status, durable, deadline_at, settled_at, data, crc FROM requests
+ORDER BY position;
+
+-- name: move_tombstones
+SELECT request_id, execution_id, status, settled_by, settled_at FROM tombstones ORDER BY request_id;
+
+-- name: move_resumes
+SELECT request_id, execution_id, kept_at, data, crc FROM resumes ORDER BY request_id;
+
+-- name: move_leases
+SELECT name, holder, until FROM leases ORDER BY name;
+
+-- name: move_count
+-- Of what there may be many.
+SELECT (SELECT count(*) FROM streams) + (SELECT count(*) FROM events) + (SELECT count(*) FROM requests)
+     + (SELECT count(*) FROM tombstones) + (SELECT count(*) FROM resumes) + (SELECT count(*) FROM leases);
