@@ -106,10 +106,13 @@ async def statement(connection: Connection, *, is_pooled: bool) -> Any:
         yield
 
 
-async def through_outages(work: Callable[[], Awaitable[T]], *, seconds: float = limits.OUTAGE) -> T:
-    """What `work` gives, tried again while the database cannot be reached; raises what it raised after `seconds`."""
+async def through_outages(work: Callable[[], Awaitable[T]], *, seconds: float | None = None) -> T:
+    """What `work` gives, tried again while the database cannot be reached; raises what it raised after `seconds`.
+
+    None: after limits.OUTAGE.
+    """
     loop = asyncio.get_running_loop()
-    until, pause = loop.time() + seconds, _FIRST_PAUSE
+    until, pause = loop.time() + (limits.OUTAGE if seconds is None else seconds), _FIRST_PAUSE
     while True:
         try:
             return await work()
@@ -150,9 +153,9 @@ async def prepare(address: Address) -> None:
 
 
 @asynccontextmanager
-async def connected(address: Address, url: str, what: str, *, patience: float = limits.OUTAGE) -> AsyncIterator[Own]:
+async def connected(address: Address, url: str, what: str, *, patience: float | None = None) -> AsyncIterator[Own]:
     """A connection to `url`, which is one of the address's. Raises Misconfigured, StoreFailed: the latter as `what` for
-    what goes wrong once it stands, and after `patience` seconds where it never does.
+    what goes wrong once it stands, and after `patience` seconds (None: limits.OUTAGE) where it never does.
     """
     is_pooled = address.is_pooled and url == address.url
     with failures(f"{address.shown} cannot be reached"):
