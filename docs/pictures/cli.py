@@ -172,6 +172,11 @@ def take(home: str) -> None:
     export.run("sayso export --status cancelled").picture("export")
     watch.until("we stay").picture("watch")
 
+    keys = Terminal("keys", home, *settings)
+    keys.run("sayso keys create crew --scope ask --execution 'order-*' > crew.key")
+    keys.run("sayso keys create ann --scope read --scope answer --expires 90d")
+    keys.run("sayso keys rotate crew --overlap 2h > crew.key").run("sayso keys list").picture("keys")
+
     (Path(home) / "article.py").write_text(FLOW, encoding="utf-8")
     crewai = (*settings, *QUIET, f"CREWAI_STORAGE_DIR={home}")
     Terminal("flow", home, *crewai).run("python article.py")

@@ -99,6 +99,13 @@ class Leased(SaysoError):
     status = 409
 
 
+class NameTaken(SaysoError):
+    """Another key of this name is live; rotate it, or revoke it first."""
+
+    code = "name-taken"
+    status = 409
+
+
 class RequestMismatch(SaysoError):
     """This request_id is already taken by another question; use a new id for a new question."""
 

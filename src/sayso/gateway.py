@@ -27,6 +27,8 @@ from sayso.errors import (
     TooLarge,
 )
 from sayso.hub import Hub
+from sayso.keyring import Keyring
+from sayso.keys import fits
 from sayso.kinds import resolve
 from sayso.model import (
     ASKER_GONE,
@@ -52,6 +54,8 @@ logger = logging.getLogger(__name__)
 _OPEN: Final[frozenset[Status]] = frozenset({"pending"})
 _READY: Final = "/ready"
 _LONG_AGO: Final = datetime(2000, 1, 1, tzinfo=UTC)
+NO_REQUEST: Final = "There is no such request; it may have been removed after it was settled."
+"""What whoever names one is told, also where there is one that is not for them to see."""
 _RESET_REQUESTS: Final = 100
 """Open requests told with a reset; a follower that needs more asks `GET /requests`."""
 _AGAIN: Final = 1.0
@@ -63,13 +67,15 @@ class Place:
     """How far a follower has come: after `position` in the stream of `execution_id` (None: all executions).
 
     Until `open_until`, only requests that are still open are shown: how the stream of all executions begins. `era`: of
-    the log, in which the position means something.
+    the log, in which the position means something. `among`: patterns, of which a shown execution fits one
+    (`keys.fits`).
     """
 
     execution_id: str | None
     position: int
     open_until: int = 0
     era: int = 0
+    among: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -98,6 +104,7 @@ class Gateway:
         self._store = store
         self._clock = clock or Clock()
         self._hub = Hub()
+        self.keys = Keyring(store, self._clock)
         self._own_secrets: dict[str, bytes] = {}
         self._shared = store if isinstance(store, Shared) else None
         self._deadlines = Deadlines(self._clock, self._due, self.expire, self._duty("deadlines"))
@@ -120,7 +127,10 @@ class Gateway:
             if self._shared is None:
                 await self._orphans.give_up_first()
             async with asyncio.TaskGroup() as tasks:
-                kept = [tasks.create_task(self._tell_changes()), tasks.create_task(self._deadlines.keep())]
+                kept = [
+                    tasks.create_task(keeping)
+                    for keeping in (self._tell_changes(), self._deadlines.keep(), self.keys.keep())
+                ]
                 if self._retention is not None:
                     kept.append(tasks.create_task(self._retention.keep()))
                 if self._shared is not None:
@@ -220,8 +230,14 @@ class Gateway:
         """Raises NotFound."""
         request = await self._store.get(request_id) if is_id(request_id) else None
         if request is None:
-            raise NotFound("There is no such request; it may have been removed after it was settled.")
+            raise NotFound(NO_REQUEST)
         return request
+
+    async def find(self, request_id: str) -> Request | None:
+        """The request, or what is left of it; None where there never was one."""
+        if not is_id(request_id):
+            return None
+        return await self._store.get(request_id) or await self._store.remains(request_id)
 
     async def _known(self, request_id: str) -> Request:
         """Like `get`, but raises AlreadySettled for a request that was removed after it was settled."""
@@ -246,12 +262,12 @@ class Gateway:
             raise TooLarge(f"what is kept for a request is at most {limits.RESUME} bytes")
         await self._store.keep(execution_id, request_id, data, self._clock.now())
 
-    async def kept(self, request_id: str) -> bytes:
-        """What was kept for this request. Raises NotFound."""
-        data = await self._store.kept(request_id) if is_id(request_id) else None
-        if data is None:
+    async def kept(self, request_id: str, *, among: tuple[str, ...] | None = None) -> bytes:
+        """What was kept for this request, in an execution that fits. Raises NotFound."""
+        kept = await self._store.kept(request_id) if is_id(request_id) else None
+        if kept is None or not fits(kept.execution_id, among):
             raise NotFound("Nothing is kept for such a request.")
-        return data
+        return kept.data
 
     async def lease(self, name: str, holder: str, seconds: float) -> None:
         """The piece of work called `name` is `holder`'s for so long; again before that, for longer.
@@ -301,31 +317,54 @@ class Gateway:
                 return await self.get(request_id)
             topic = news.topic
 
-    async def start(self, execution_id: str | None, last_event_id: str | None) -> Batch:
+    async def start(
+        self, execution_id: str | None, last_event_id: str | None, *, among: tuple[str, ...] | None = None
+    ) -> Batch:
         """Where a follower begins: after `last_event_id`, or a reset when that cursor means nothing in this stream.
 
         Without a cursor: at the first retained event of an execution, or, for all, at the requests that are open.
+        `among`: patterns, of which an execution that is shown fits one.
         """
+        begin = Place(execution_id, 0, era=self._era, among=among)
         if last_event_id is None:
             if execution_id is not None:
-                return Batch(self._place(execution_id, 0))
-            page = await self._store.list(Filter(status=_OPEN), limit=1)
-            place = self._place(None, 0, open_until=page.head) if page.requests else self._place(None, page.head)
+                return Batch(begin)
+            page = await self._store.list(Filter(status=_OPEN, among=among), limit=1)
+            place = replace(begin, open_until=page.head) if page.requests else replace(begin, position=page.head)
             return Batch(place, cursor=page.head_event_id)
         found = await self._store.locate(last_event_id) if is_id(last_event_id) else None
         if found is None or (execution_id is None and found.has_gap):
-            return await self._reset(execution_id, "unknown-cursor")
+            return await self._reset(begin, "unknown-cursor")
         if execution_id is not None and found.execution_id not in (None, execution_id):
-            return await self._reset(execution_id, "foreign-cursor")
-        return Batch(self._place(execution_id, found.position), cursor=last_event_id)
+            return await self._reset(begin, "foreign-cursor")
+        return Batch(replace(begin, position=found.position), cursor=last_event_id)
 
     async def read(self, place: Place, *, wait: float = 0.0, limit: int = limits.PAGE) -> Batch:
         """The events after `place`, at most `limit`; when there are none yet, waits up to `wait` seconds for some.
 
+        Where `place.among` hides events, the batch has the cursor of the last one that was read, and may hold none.
         Safe to cancel and to repeat: the place is the caller's, nothing is consumed here.
         """
+        if place.among is None:
+            return await self._read_on(place, wait, limit)
+        left, cursor = _timer(self._clock, wait), None
+        while True:
+            seconds = left() or 0.0
+            batch = await self._read_on(place, seconds, limit)
+            if batch.reset:
+                return batch
+            if place.open_until and not batch.more:
+                cursor = None  # all that was open is read, so the place is further on than the last of it
+            elif batch.events:
+                cursor = batch.events[-1].event_id
+            shown = tuple(event for event in batch.events if fits(event.execution_id, place.among))
+            if shown or not batch.events or not seconds:
+                return replace(batch, events=shown, cursor=cursor)
+            place = batch.place
+
+    async def _read_on(self, place: Place, wait: float, limit: int) -> Batch:
         if place.era != self._era:
-            return await self._reset(place.execution_id, "unknown-cursor")
+            return await self._reset(place, "unknown-cursor")
         if place.open_until:
             return await self._read_open(place, limit)
         left = _timer(self._clock, wait)
@@ -340,21 +379,15 @@ class Gateway:
             if news is None:
                 break
             if place.era != self._era:
-                return await self._reset(place.execution_id, "unknown-cursor")
+                return await self._reset(place, "unknown-cursor")
             topic, told = news.topic, news.since(place.position)
             events = (await self._read(place, limit + 1)) if told is None else told
         if not events:
             return Batch(place, ended=self._hub.ended)
         if place.execution_id is None and place.position and events[0].position != place.position + 1:
-            return await self._reset(None, "unknown-cursor")  # what comes next was removed while it was on its way
+            return await self._reset(place, "unknown-cursor")  # what comes next was removed while it was on its way
         shown, more = events[:limit], not is_whole(events, limit + 1)
         return Batch(replace(place, position=shown[-1].position), shown, more=more)
-
-    async def open_events(
-        self, execution_id: str | None, *, after: int = 0, limit: int = limits.PAGE
-    ) -> tuple[Event, ...]:
-        """The asking events of requests that are open, in asking order."""
-        return tuple(await self._store.read(execution_id, after=after, limit=limit, open_only=True))
 
     async def secret(self, name: str) -> bytes:
         """Random bytes that this store keeps under `name`; where it keeps none, they last as long as this process."""
@@ -362,23 +395,22 @@ class Gateway:
             return await self._store.secret(name)
         return self._own_secrets.setdefault(name, secrets.token_bytes(SECRET_BYTES))
 
-    async def _reset(self, execution_id: str | None, reason: Literal["unknown-cursor", "foreign-cursor"]) -> Batch:
-        page = await self._store.list(Filter(status=_OPEN, execution_id=execution_id), limit=_RESET_REQUESTS)
+    async def _reset(self, place: Place, reason: Literal["unknown-cursor", "foreign-cursor"]) -> Batch:
+        filter = Filter(status=_OPEN, execution_id=place.execution_id, among=place.among)
+        page = await self._store.list(filter, limit=_RESET_REQUESTS)
         reset = Reset(reason, page.head_event_id, page.requests, page.next is not None)
-        return Batch(self._place(execution_id, page.head), cursor=page.head_event_id, reset=reset)
+        after = replace(place, position=page.head, open_until=0, era=self._era)
+        return Batch(after, cursor=page.head_event_id, reset=reset)
 
     async def _read(self, place: Place, limit: int) -> tuple[Event, ...]:
         return tuple(await self._store.read(place.execution_id, after=place.position, limit=limit))
 
     async def _read_open(self, place: Place, limit: int) -> Batch:
-        events = await self.open_events(place.execution_id, after=place.position, limit=limit)
+        events = await self._store.read(place.execution_id, after=place.position, limit=limit, open_only=True)
         shown = tuple(event for event in events if event.position <= place.open_until)
         if is_whole(events, limit) or len(shown) < len(events):
             return Batch(replace(place, position=place.open_until, open_until=0), shown)
         return Batch(replace(place, position=shown[-1].position), shown, more=True)
-
-    def _place(self, execution_id: str | None, position: int, *, open_until: int = 0) -> Place:
-        return Place(execution_id, position, open_until, self._era)
 
     @property
     def _era(self) -> int:

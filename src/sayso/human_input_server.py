@@ -219,7 +219,7 @@ class HumanInputServer:
         with ExitStack() as on_failure:
             on_failure.callback(self._give_up, runtime)
             try:
-                self._check_key()
+                needs_admin = self._key is None and not is_loopback(self.host)
                 sockets = bind(self.host, self.port)
                 for listener in sockets:
                     on_failure.callback(listener.close)
@@ -227,6 +227,12 @@ class HumanInputServer:
 
                 @asynccontextmanager
                 async def service(gateway: Gateway) -> AsyncIterator[None]:
+                    if needs_admin:
+                        if not await gateway.keys.has_admin():
+                            runtime.fail(self._needs_key())  # raised here, it would come as one of a group of errors
+                            yield
+                            return
+                        self._key_shown = "<your key>"
                     async with serving(served, sockets, lambda: gateway.is_draining):
                         yield
 
@@ -248,12 +254,12 @@ class HumanInputServer:
         else:
             runtime.stop()
 
-    def _check_key(self) -> None:
-        if self._key is None and not is_loopback(self.host):
-            raise Misconfigured(
-                f"host {self.host!r} can be reached from other machines, so a key is needed: pass api_key=…, "
-                "or set SAYSO_API_KEY"
-            )
+    def _needs_key(self) -> Misconfigured:
+        return Misconfigured(
+            f"host {self.host!r} can be reached from other machines, so a key is needed: pass api_key=…, or set "
+            "SAYSO_API_KEY; or let it listen on localhost and make a key for its store that can make others: "
+            "sayso keys create NAME --scope admin"
+        )
 
     def _tell(self, request: Request) -> None:
         if self._notices is not None:

@@ -69,3 +69,24 @@ STOP: Final = 2.0
 """How long an orderly stop may take before connections are cut."""
 SESSION: Final = 14 * 86_400
 """How long a session at the inbox lasts; half of that away, and whoever comes back gets the whole again."""
+
+KEYS: Final = 1_000
+"""Live keys of a store: each server reads them all once a second while they are in use."""
+KEY_REMAINS: Final = 90 * 86_400
+"""How long a key that ended is still listed."""
+KEY_OVERLAP: Final = 86_400.0
+"""How long the old secret of a rotated key opens: a day to bring the new one to where it is used."""
+KEY_OVERLAP_MOST: Final = 90 * 86_400.0
+"""Longer than that, and it is not a rotation."""
+KEYS_FRESH: Final = 1.0
+"""How old what a process knows of its store's keys may be: a key that ended elsewhere opens nothing after that."""
+KEYS_AGAIN: Final = 0.1
+"""Seconds between two reads of the keys for a key that is not known yet: guessing must not keep the store busy."""
+KEY_USED: Final = 60.0
+"""How exact the last use of a key is kept, so that using it is not writing."""
+TICKET: Final = 60.0
+"""How long a ticket waits to be used: the time to open a stream, on a slow network too."""
+AUTH: Final = 10.0
+"""How long an open WebSocket may take to say who it is, where its handshake did not."""
+PATTERNS: Final = 20
+"""Patterns of executions of one key."""

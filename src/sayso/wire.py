@@ -13,8 +13,9 @@ from typing import Any, Final, Literal, TypeVar, get_args
 import msgspec
 from msgspec import Struct
 
-from sayso import errors, limits, model
+from sayso import errors, keys, limits, model
 from sayso.errors import AlreadySettled, Fault, Invalid, SaysoError, Unavailable
+from sayso.keys import Key, KeyWanted, Rotation
 from sayso.model import Fact, Question, Request, Submission
 
 T = TypeVar("T")
@@ -102,6 +103,20 @@ class AnswerMessage(Submission, frozen=True, kw_only=True):
     request_id: str
 
 
+class AuthMessage(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a WebSocket client says who it is, where it did not in the handshake."""
+
+    type: Literal["auth"]
+    token: str
+
+
+class TicketWanted(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The body of `POST /tickets`: of one execution, or of all that the key may see."""
+
+    execution_id: str | None = None
+    all: bool = False
+
+
 class Cancellation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The body of `POST /requests/{id}/cancel`."""
 
@@ -135,6 +150,14 @@ def decode_request(data: bytes) -> Request:
 
 
 _request_decoder = msgspec.json.Decoder(Request)
+
+
+def decode_key(data: bytes) -> Key:
+    """What `encode` made of a key, likewise. Raises ValueError."""
+    return _key_decoder.decode(data)
+
+
+_key_decoder = msgspec.json.Decoder(Key)
 
 
 def decode_question(data: bytes) -> Question:
@@ -197,6 +220,31 @@ def decode_lease(data: bytes) -> LeaseWanted:
 def decode_login(data: bytes) -> Login:
     """The body of `POST /session`, which may be empty. Raises Invalid."""
     return _decode(data or b"{}", Login)
+
+
+def decode_key_wanted(data: bytes) -> KeyWanted:
+    """The body of `POST /keys`. Raises Invalid."""
+    return _decode(data, KeyWanted)
+
+
+def decode_rotation(data: bytes) -> Rotation:
+    """The body of `POST /keys/{id}/rotate`, which may be empty. Raises Invalid."""
+    return _decode(data or b"{}", Rotation)
+
+
+def decode_ticket_wanted(data: bytes) -> str | None:
+    """The execution that the body of `POST /tickets` names; None for all. Raises Invalid."""
+    wanted = _decode(data, TicketWanted)
+    if wanted.all == (wanted.execution_id is not None):
+        raise Invalid(Fault("", 'must name an execution_id, or be {"all": true}'))
+    if wanted.execution_id is not None and not model.is_id(wanted.execution_id):
+        raise Invalid(Fault("/execution_id", model.ID_RULE))
+    return wanted.execution_id
+
+
+def decode_auth_message(data: bytes | str) -> str:
+    """The key in the first message of a WebSocket client that brought none before. Raises Invalid."""
+    return _decode(data, AuthMessage).token
 
 
 def decode_answer_message(data: bytes | str) -> AnswerMessage:
@@ -275,7 +323,7 @@ _ERRORS: Final[dict[str, type[SaysoError]]] = {
     kind.code: kind
     for kind in (
         *(errors.NotFound, errors.MethodNotAllowed, errors.Unauthorised, errors.Forbidden, errors.TooMany),
-        *(errors.TooLarge, errors.RequestMismatch, errors.Leased, errors.Unavailable),
+        *(errors.TooLarge, errors.RequestMismatch, errors.NameTaken, errors.Leased, errors.Unavailable),
     )
 }
 """By code; `server-stopped` is left out, since to a client it is no more than unavailable."""
@@ -338,6 +386,7 @@ _CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "priority": get_args(model.Priority),
     "on_timeout": get_args(model.OnTimeout),
     "style": get_args(model.Style),
+    "scopes": keys.SCOPES,
     "type": ("answer",),
 }
 

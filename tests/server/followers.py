@@ -19,7 +19,6 @@ from tests.conftest import KEY
 from tests.server import shapes
 
 Message = dict[str, Any]
-_HEADERS = {"Authorization": f"Bearer {KEY}"}
 
 
 class Follower:
@@ -27,8 +26,9 @@ class Follower:
 
     road: str
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, key: str = KEY) -> None:
         self.url = url
+        self.headers = {"Authorization": f"Bearer {key}"}
 
     def path(self, execution_id: str | None) -> str:
         return f"/{self.road}/human-input" + (f"/{execution_id}" if execution_id else "")
@@ -42,7 +42,7 @@ class WebSocketFollower(Follower):
 
     async def events(self, execution_id: str | None, last_event_id: str | None = None) -> AsyncIterator[Message]:
         address = self.url.replace("http", "ws", 1) + self.path(execution_id) + _query(last_event_id)
-        async with websockets.connect(address, additional_headers=_HEADERS) as socket:
+        async with websockets.connect(address, additional_headers=self.headers) as socket:
             async for message in socket:
                 yield _read(message)
 
@@ -52,7 +52,7 @@ class SSEFollower(Follower):
 
     async def events(self, execution_id: str | None, last_event_id: str | None = None) -> AsyncIterator[Message]:
         address = self.url + self.path(execution_id)
-        headers = _HEADERS | ({"Last-Event-ID": last_event_id} if last_event_id else {})
+        headers = self.headers | ({"Last-Event-ID": last_event_id} if last_event_id else {})
         async with httpx.AsyncClient(timeout=30) as client, client.stream("GET", address, headers=headers) as response:
             id = None
             async for line in response.aiter_lines():
@@ -69,7 +69,7 @@ class PollFollower(Follower):
     road = "poll"
 
     async def events(self, execution_id: str | None, last_event_id: str | None = None) -> AsyncIterator[Message]:
-        async with httpx.AsyncClient(base_url=self.url, headers=_HEADERS, timeout=60) as client:
+        async with httpx.AsyncClient(base_url=self.url, headers=self.headers, timeout=60) as client:
             while True:
                 cursor = {"last_event_id": last_event_id} if last_event_id else {}
                 response = await client.get(self.path(execution_id), params=cursor | {"wait": "50"})

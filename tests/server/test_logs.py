@@ -8,6 +8,7 @@ import logging
 import socket
 import traceback
 from collections.abc import Callable, Iterator
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -112,6 +113,74 @@ def test_no_key_and_no_answer_is_written_to_a_log(
         assert "canary-answer" not in line
 
 
+@pytest.mark.promise("DOOR-6", "KEY-1", "TICKET-1")
+@pytest.mark.parametrize("given", [_CANARY, None], ids=["with a key of its own", "without"])
+def test_no_key_of_the_store_and_no_ticket_is_written_anywhere(
+    serve: Callable[..., HumanInputServer], records: _Records, capfd: pytest.CaptureFixture[str], given: str | None
+) -> None:
+    server = serve(api_key=given, quiet=False)
+    boss = _made(server, given, "/keys", {"name": "boss", "scopes": ["admin", "read", "ask", "answer"]})["secret"]
+    agent = _made(server, boss, "/keys", {"name": "crew", "scopes": ["ask"], "executions": ["run-*"]})
+    turned = _made(server, boss, f"/keys/{agent['key']['id']}/rotate", {"overlap": 60})["secret"]
+    _made(server, turned, "/requests", {"execution_id": "run-1", "request_id": "order-42", "prompt": "Ship it?"})
+    secrets = {given or boss, boss, agent["secret"], turned, f"{turned[:-1]}7", boss[:-1]}
+    bodies: list[str] = []
+    for key in list(secrets):
+        tickets = [
+            _told(server, "POST", "/tickets", key, wanted).get("ticket", "none.ticket-4f1b")
+            for wanted in ('{"all": true}', '{"execution_id": "run-1"}', '{"execution_id": "run-1"}')
+        ]
+        secrets |= set(tickets)
+        for ticket in (*tickets, tickets[0], f"{tickets[0]}x"):
+            for road in ("events", "poll", "ws"):
+                address = f"/{road}/human-input/run-1?ticket={ticket}"
+                if road == "ws":
+                    _websocket(server, address, None)
+                else:
+                    bodies.append(str(_told(server, "GET", address, None)))
+        for road in ("requests", "keys", "events/human-input", "poll/human-input/other", f"keys/{key}/revoke", key):
+            bodies.append(str(_told(server, "GET", f"/{road}", key)))
+            bodies.append(str(_told(server, "POST", f"/{road}", key, key)))
+            bodies.append(str(_told(server, "POST", f"/{road}", key, '{"name": "%s", "scopes": ["%s"]}' % (key, key))))  # noqa: UP031
+        _http(server, "POST", "/session", None, '{"key": "%s"}' % key)  # noqa: UP031
+        auth = _frame(f'{{"type": "auth", "token": "{key}"}}')
+        for first in (auth, _frame(key), auth + _frame(key)):
+            _websocket(server, "/ws/human-input/run-1?auth=message", None, first)
+    for id in (agent["key"]["id"], turned.split("_")[1]):
+        assert _http(server, "POST", f"/keys/{id}/revoke", boss) == 200
+    server.stop()
+    console = "".join(capfd.readouterr())
+    assert "an agent waits" not in console  # nobody of this process asks
+    for line in (*records.written, console, *bodies):
+        for secret in secrets:
+            assert secret not in line
+            assert secret[-32:] not in line
+
+
+def _made(server: HumanInputServer, key: str | None, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    return _told(server, "POST", path, key, json.dumps(body))
+
+
+def _told(server: HumanInputServer, method: str, path: str, key: str | None, body: str | None = None) -> dict[str, Any]:
+    """What a call gives; of a stream, its first line."""
+    address = urlsplit(server.url)
+    assert address.hostname is not None
+    connection = http.client.HTTPConnection(address.hostname, address.port, timeout=10)
+    connection.request(method, path, body, {"Authorization": f"Bearer {key}"} if key else {})
+    response = connection.getresponse()
+    is_stream = response.getheader("content-type", "").startswith("text/event-stream")
+    told = {"stream": response.readline().decode()} if is_stream else json.loads(response.read())
+    connection.close()
+    return dict(told) | {"headers": str(response.getheaders())}
+
+
+def _frame(text: str) -> bytes:
+    """A masked text message (RFC 6455, 5.2); the mask is zeros."""
+    data = text.encode()
+    size = bytes([0x80 | len(data)]) if len(data) < 126 else bytes([0x80 | 126]) + len(data).to_bytes(2, "big")
+    return b"\x81" + size + b"\0\0\0\0" + data
+
+
 @pytest.mark.promise("DOOR-6")
 def test_the_check_sees_a_key_in_any_part_of_a_record(records: _Records) -> None:
     logger = logging.getLogger("sayso.test")
@@ -130,7 +199,7 @@ def test_a_crash_while_a_call_is_served_tells_no_key(
 ) -> None:
     server = serve(api_key=_CANARY)
 
-    async def crash(*_: object) -> None:
+    async def crash(*_: object, **__: object) -> None:
         raise RuntimeError("something broke")
 
     monkeypatch.setattr("sayso.gateway.Gateway.start", crash)

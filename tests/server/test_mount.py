@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager
@@ -13,7 +12,6 @@ from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 import websockets
 from fastapi import FastAPI
 from starlette.applications import Starlette
@@ -27,30 +25,9 @@ from sayso.gateway import Gateway
 from tests.builders import new_id, question
 from tests.conftest import KEY
 from tests.server.followers import FOLLOWERS, Follower, take
+from tests.server.host import Host
 
 _RIGHT = {"Authorization": f"Bearer {KEY}"}
-
-
-class _Host:
-    """Somebody else's application, served by somebody else's uvicorn on a loop of its own."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-        config = uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1)
-        self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._listener]})
-
-    def __enter__(self) -> _Host:
-        self._thread.start()
-        with httpx.Client(base_url=self.url) as client:
-            assert client.get("/hello").json() == "hello"
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.should_exit = True
-        self._thread.join()
-        self._listener.close()
 
 
 @pytest.fixture
@@ -76,7 +53,7 @@ def _api(server: HumanInputServer, prefix: str) -> FastAPI:
 @pytest.fixture(params=["/sayso", "/a/b"])
 def address(request: pytest.FixtureRequest, mounted: HumanInputServer) -> Iterator[str]:
     """Where the server is reached: the host's address and the prefix."""
-    with _Host(_api(mounted, request.param)) as host:
+    with Host(_api(mounted, request.param)) as host:
         yield host.url + request.param
         mounted.stop()
 
@@ -203,7 +180,7 @@ async def _follower(address: str, kind: str) -> AsyncIterator[Callable[[], Any]]
 async def test_stopping_a_mounted_server_ends_its_streams(
     mounted: HumanInputServer, kind: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with _Host(_api(mounted, "/sayso")) as host:
+    with Host(_api(mounted, "/sayso")) as host:
         async with _follower(f"{host.url}/sayso", kind) as end, asyncio.timeout(10):
             await asyncio.to_thread(mounted.stop)
             await end()
@@ -284,7 +261,7 @@ async def test_a_stream_on_a_store_in_use_is_refused_not_broken(
     store = f"sqlite:///{tmp_path / 'shared.db'}"
     serve(store=store)
     mounted = HumanInputServer(port=0, api_key=KEY, store=store, quiet=True, adapters=False)
-    with _Host(_api(mounted, "/sayso")) as host:
+    with Host(_api(mounted, "/sayso")) as host:
         if kind == "events":
             async with (
                 httpx.AsyncClient(headers=_RIGHT) as api,

@@ -84,7 +84,7 @@ def test_every_operation_says_how_it_is_authenticated(document: Document) -> Non
     for path, item in document["paths"].items():
         for operation in item.values():
             schemes = [scheme for one in operation.get("security", document["security"]) for scheme in one]
-            expected = ["key", "token", "session"] if path.startswith("/events") else ["key", "session"]
+            expected = ["key", "token", "ticket", "session"] if path.startswith("/events") else ["key", "session"]
             expected = ["session"] if operation["operationId"] == "endSession" else expected
             is_open = path in {"/health", "/ready", "/openapi.json"} or operation["operationId"] in {
                 "session",
@@ -168,6 +168,19 @@ def test_what_the_server_sends_has_the_schema_of_the_document(
     send("openapi", "/openapi.json")
     send("list", "/requests?order=newest&q=ship")
     send("list", "/requests?order=random")
+    id = send("createKey", "/keys", json={"name": "agent", "scopes": ["ask"]}).json()["key"]["id"]
+    send("createKey", "/keys", json={"name": "agent", "scopes": ["read"], "executions": ["run-*"]})
+    send("createKey", "/keys", json={"name": "agent", "scopes": ["everything"]})
+    send("createKey", "/keys", content=b"x" * 300_000)
+    send("rotateKey", f"/keys/{id}/rotate", json={"overlap": 60, "expires_at": None})
+    send("rotateKey", f"/keys/{id}/rotate")
+    send("rotateKey", "/keys/unknown/rotate")
+    send("revokeKey", f"/keys/{id}/revoke")
+    send("revokeKey", "/keys/unknown/revoke")
+    send("keys", "/keys")
+    for wanted in ({"execution_id": "run-1"}, {"all": True}, {}, {"execution_id": "a b"}):
+        send("makeTicket", "/tickets", json=wanted)
+    send("makeTicket", "/tickets", content=b"x" * 300_000)
     page = {"Origin": str(client.base_url).rstrip("/"), "Authorization": ""}
     send("beginSession", "/session", json={"key": "wrong"}, headers=page)
     send("beginSession", "/session", json={"keys": 1}, headers=page)

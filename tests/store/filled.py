@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
+from sayso.keys import KeyWanted, created
 from sayso.model import Request
 from sayso.store import Filter, Store
 from sayso.store.postgres import PostgresStore
@@ -27,7 +28,7 @@ async def settle(store: Store, settled: Request) -> Request:
 
 
 async def fill(store: SQLiteStore, *, requests: int = 40) -> None:
-    """Interleaved executions, every kind of end, things kept, leases, a secret; and some of it removed again."""
+    """Interleaved executions, every kind of end, things kept, leases, a secret, keys; and some of it removed again."""
     await put(store, execution_id="run-0", prompt="The first?", now=NOW - 9 * DAY)  # what is removed came after it
     for number in range(3):
         old = await put(store, execution_id="old", request_id=f"old-{number}", now=NOW - 9 * DAY)
@@ -57,6 +58,12 @@ async def fill(store: SQLiteStore, *, requests: int = 40) -> None:
     await store.keep("only-kept", "large", b"\0" * 100_000, NOW)
     await store.lease("flow:7", "worker-1", NOW + DAY, NOW)
     await store.secret("session")
+    for name, days in (("crew", 2), ("ann", 1)):
+        wanted = KeyWanted(name=name, scopes=("ask",), executions=("run-*",))
+        made = created((), wanted, id=f"id-{name}", hash=name * 9, now=NOW - days * DAY)
+        await store.change_keys(lambda _, made=made: made)
+    await store.used_keys({"id-ann": NOW})
+    assert await store.redeem("used", NOW + DAY, NOW)
 
 
 async def filled(path: Path, *, requests: int = 40) -> None:
@@ -95,6 +102,7 @@ async def said(store: Store, *, cursors: tuple[str, ...] = ()) -> dict[str, Any]
             await store.lease("flow:7", "worker-1", NOW + DAY, NOW),
         ],
         "secret": await store.secret("session"),
+        "keys": await store.keys(),
     }
 
 

@@ -13,7 +13,7 @@ import pytest
 from sayso import limits
 from sayso.errors import NotFound, RequestMismatch
 from sayso.model import Option, Request
-from sayso.store import SECRET_BYTES, Filter, Located, Page, Secrets, Store, is_whole
+from sayso.store import SECRET_BYTES, Filter, Kept, Located, Page, Secrets, Store, is_whole
 from sayso.wire import Event
 from tests.builders import NOW, answered, asked, completed, new_id, request
 
@@ -598,7 +598,11 @@ async def test_what_was_kept_first_stays(store: Store) -> None:
     await store.keep("run-1", "draft-1", b"two", NOW)
     await store.keep("run-1", "draft-2", b"\x00\xff", NOW)
 
-    assert [await store.kept(id) for id in ("draft-1", "draft-2", "draft-3")] == [b"one", b"\x00\xff", None]
+    assert [await store.kept(id) for id in ("draft-1", "draft-2", "draft-3")] == [
+        Kept("run-1", b"one"),
+        Kept("run-1", b"\x00\xff"),
+        None,
+    ]
     assert (await store.list(Filter(), limit=9)).requests == ()
 
 
@@ -611,7 +615,7 @@ async def test_prune_removes_what_was_kept_with_its_execution_and_no_execution_t
         await store.keep(execution_id, execution_id, b"draft", now)
 
     assert await store.prune(LATER, limit=9) == 4
-    assert [await store.kept(id) for id in ("old", "unasked", "busy")] == [None, None, b"draft"]
+    assert [await store.kept(id) for id in ("old", "unasked", "busy")] == [None, None, Kept("busy", b"draft")]
     assert len(await log_of(store, "busy")) == 2
     assert [event.seq for event in await log_of(store, (await put(store, execution_id="unasked")).execution_id)] == [1]
 
@@ -622,7 +626,7 @@ async def test_prune_keeps_to_its_limit_in_what_was_kept_too(store: Store) -> No
         await store.keep("run-1", f"draft-{number}", b"draft", NOW)
 
     assert await store.prune(LATER, limit=2) == 2
-    assert [await store.kept(f"draft-{number}") for number in range(3)] == [None, None, b"draft"]
+    assert [await store.kept(f"draft-{number}") for number in range(3)] == [None, None, Kept("run-1", b"draft")]
     assert await store.prune(LATER, limit=2) == 2
     assert [event.seq for event in await log_of(store)] == [2]
     assert await store.prune(LATER, limit=2) == 1

@@ -219,6 +219,7 @@ def _no_index(statement: str) -> str:
 async def test_no_statement_looks_through_a_whole_table(folder: Path, stores: dict[int, list[Request]]) -> None:
     allowed = {
         "counts": "for a backup",
+        "keys": "they are few, and all are wanted",
         "prune_leases": "they are few: most are given back",
         "odd_stream": "when the whole file is checked",
         "head_all": "takes the last row only",

@@ -101,6 +101,18 @@ async def test_everything_is_there_and_means_what_it_meant(source: Path, databas
     assert await said_at(PostgresStore(database)) == before
 
 
+@pytest.mark.promise("MOVE-1", "TICKET-1", "KEY-4")
+async def test_a_ticket_that_was_used_stays_used_and_earlier_code_lets_nobody_in(
+    source: Path, database: str, cluster: Cluster
+) -> None:
+    await move(source, database)
+    store = PostgresStore(database)
+    await store.open()
+    assert [await store.redeem(id, NOW + DAY, NOW) for id in ("used", "unused")] == [False, True]
+    await store.close()
+    assert cluster.sql("SELECT value FROM sayso.meta WHERE key = 'readable_from'", database) == ["2"]
+
+
 @pytest.mark.promise("MOVE-1", "RETAIN-1")
 async def test_what_is_removed_later_is_the_same_and_nothing_begins_anew(source: Path, database: str) -> None:
     """The next event follows the last one, though that was removed; the next step of retention finds what is old."""

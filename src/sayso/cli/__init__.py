@@ -13,6 +13,7 @@ from sayso.cli.demo import demo
 from sayso.cli.doctor import doctor
 from sayso.cli.export import export
 from sayso.cli.inbox import inbox
+from sayso.cli.keys import keys
 from sayso.cli.migrate import migrate
 from sayso.cli.output import write_in_any_encoding
 from sayso.cli.resume import resume
@@ -54,5 +55,20 @@ def main() -> None:
     write_in_any_encoding()
 
 
-for command in (ask, inbox, answer, watch, cancel, export, backup, migrate, serve, resume, demo, doctor, completion):
+for command in (
+    ask,
+    inbox,
+    answer,
+    watch,
+    cancel,
+    export,
+    backup,
+    migrate,
+    serve,
+    keys,
+    resume,
+    demo,
+    doctor,
+    completion,
+):
     main.add_command(command)

@@ -119,6 +119,10 @@ class Client:
         """Gives a lease back before its time."""
         self._do(calls.persist(calls.release(name, holder), **self._times()))
 
+    def once(self, call: calls.Call[T]) -> T:
+        """What a call brings that must not be made again, since its reply cannot be had twice: a key's secret, say."""
+        return self._do(calls.persist(call, patience=0.0, clock=time.monotonic))
+
     def follow(self, execution_id: str | None = None, *, after: str | None = None) -> Generator[Told]:
         """The events of an execution, or of all, as they come, without a gap or a repeat, for ever.
 

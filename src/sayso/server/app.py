@@ -12,19 +12,35 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp
 
 from sayso.errors import SaysoError
-from sayso.server import health, inbox, leases, longpoll, openapi, requests, resumes, session, sse, websocket
+from sayso.server import (
+    health,
+    inbox,
+    keys,
+    leases,
+    longpoll,
+    openapi,
+    requests,
+    resumes,
+    session,
+    sse,
+    tickets,
+    websocket,
+)
 from sayso.server.access import Access
 from sayso.server.door import Door
+from sayso.server.lock import Lock
+from sayso.server.origins import Origins
 from sayso.server.problems import on_crash, on_disconnect, on_http_exception, on_sayso_error
-from sayso.server.session import Lock, Sessions
+from sayso.server.session import Sessions
 
 
 def build(access: Access, *, api_key: str | None = None, allow_origins: Iterable[str] = ()) -> ASGIApp:
     """The application over `access`. Pages of `allow_origins` (`https://host[:port]`) may call it; others may not."""
     origins = [origin.rstrip("/") for origin in allow_origins]
-    lock = Lock.of(api_key)
+    lock = Lock(access, api_key)
     sessions = Sessions(access, lock)
-    middleware = [Middleware(Door, lock=lock, sessions=sessions, allow_origins=origins)]
+    issued = tickets.Tickets(access, lock)
+    middleware = [Middleware(Door, lock=lock, sessions=sessions, tickets=issued, origins=Origins(origins))]
     if origins:
         cors = Middleware(
             CORSMiddleware,
@@ -43,9 +59,11 @@ def build(access: Access, *, api_key: str | None = None, allow_origins: Iterable
             *requests.routes(access),
             *resumes.routes(access),
             *leases.routes(access),
+            *keys.routes(access),
+            *tickets.routes(access, issued),
             *sse.routes(access),
             *longpoll.routes(access),
-            *websocket.routes(access),
+            *websocket.routes(access, lock),
         ],
         middleware=middleware,
         exception_handlers={

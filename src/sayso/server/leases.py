@@ -7,19 +7,19 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from sayso.server import intake
-from sayso.server.access import Access
+from sayso.server.access import Access, access_of
 from sayso.wire import decode_lease
 
 
 def routes(access: Access) -> list[BaseRoute]:
     async def lease(request: Request) -> Response:
-        name = request.path_params["name"]
+        name, use = request.path_params["name"], access_of(request, access)
         if request.method == "DELETE":
             holder = request.query_params.get("holder", "")
-            await access.call(lambda gateway: gateway.release(name, holder))
+            await use.call(lambda gateway: gateway.release(name, holder))
         else:
             wanted = decode_lease(await intake.body(request))
-            await access.call(lambda gateway: gateway.lease(name, wanted.holder, wanted.seconds))
+            await use.call(lambda gateway: gateway.lease(name, wanted.holder, wanted.seconds))
         return Response(status_code=204)
 
     return [Route("/leases/{name}", lease, methods=["PUT", "DELETE"])]

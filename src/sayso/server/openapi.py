@@ -13,9 +13,11 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from sayso import limits
+from sayso.keys import KeyMade, KeyShown, KeyWanted, Rotation
 from sayso.model import STATUSES, InputCompleted, InputRequired, Question, Request, Submission
 from sayso.server.session import SessionShown
-from sayso.wire import Cancellation, LeaseWanted, Login, encode
+from sayso.server.tickets import TicketMade
+from sayso.wire import Cancellation, LeaseWanted, Login, TicketWanted, encode
 
 _REF: Final = "#/components/schemas/{name}"
 _ID: Final = {"type": "string", "pattern": r"^[A-Za-z0-9._~:-]{1,128}$"}
@@ -51,6 +53,12 @@ class Health(Struct):
     timestamp: str
 
 
+class KeyList(Struct):
+    """Keys in the order in which they were made."""
+
+    keys: list[KeyShown]
+
+
 class Fault(Struct):
     """Where the input is wrong (a JSON Pointer) and how."""
 
@@ -82,8 +90,8 @@ def routes() -> list[BaseRoute]:
 @cache
 def document() -> dict[str, Any]:
     """The document without `servers`, which depend on where the app is mounted."""
-    bodies = [Question, Submission, Cancellation, LeaseWanted, Login]
-    types = [RequestList, EventPage, Health, Problem, Request, SessionShown, *bodies]
+    bodies = [Question, Submission, Cancellation, LeaseWanted, Login, KeyWanted, Rotation, TicketWanted]
+    types = [RequestList, EventPage, Health, Problem, Request, SessionShown, KeyList, KeyMade, TicketMade, *bodies]
     _, components = msgspec.json.schema_components(types, ref_template=_REF)
     return {
         "openapi": "3.1.0",
@@ -101,6 +109,7 @@ def document() -> dict[str, Any]:
                 "session": {"type": "apiKey", "in": "cookie", "name": "sayso_…"},
                 "key": {"type": "http", "scheme": "bearer"},
                 "token": {"type": "apiKey", "in": "query", "name": "token"},
+                "ticket": {"type": "apiKey", "in": "query", "name": "ticket"},
             },
         },
     }
@@ -136,7 +145,7 @@ def _paths() -> dict[str, Any]:
     }
     page = _answer("200", "Events after the cursor.", "EventPage")
     settled = _answer("200", "The request as it was settled.", "Request")
-    token: dict[str, Any] = {"security": [{"key": []}, {"token": []}, {"session": []}]}
+    token: dict[str, Any] = {"security": [{"key": []}, {"token": []}, {"ticket": []}, {"session": []}]}
     return {
         "/health": {
             "get": {"operationId": "health", "security": [], "responses": _answer("200", "It is there.", "Health")}
@@ -162,6 +171,12 @@ def _paths() -> dict[str, Any]:
             }
         },
         "/session": _session(),
+        **_keys(),
+        "/tickets": {
+            "post": _operation(
+                "makeTicket", [], _answer("201", "It opens one stream.", "TicketMade"), "TicketWanted", "413"
+            )
+        },
         "/requests": {
             "post": _operation(
                 "ask",
@@ -202,6 +217,20 @@ def _paths() -> dict[str, Any]:
     }
 
 
+def _keys() -> dict[str, Any]:
+    id = _parameter("id", "path", {"type": "string"}, "The public id, which stands in the secret, too.")
+    made = _answer("201", "The key with its secret, which is told this once.", "KeyMade")
+    key = _answer("200", "The key, which opens nothing any more.", "KeyShown")
+    return {
+        "/keys": {
+            "get": _operation("keys", [], _answer("200", "Those that live, or ended not long ago.", "KeyList"), None),
+            "post": _operation("createKey", [], made, "KeyWanted", "409", "413"),
+        },
+        "/keys/{id}/rotate": {"post": _operation("rotateKey", [id], made, "Rotation", "404", "413")},
+        "/keys/{id}/revoke": {"post": _operation("revokeKey", [id], key, None, "404")},
+    }
+
+
 def _session() -> dict[str, Any]:
     open_to_all: dict[str, Any] = {"security": []}
     shown = _answer("200", "Who is at the inbox; a cookie stands for the key from here on.", "SessionShown")
@@ -223,7 +252,7 @@ def _operation(
     found: dict[str, Any] = {"operationId": id, "parameters": parameters, "responses": responses | refusals}
     if body is not None:
         found["requestBody"] = {
-            "required": body not in {"Cancellation", "Login"},
+            "required": body not in {"Cancellation", "Login", "Rotation"},
             "content": {"application/json": {"schema": {"$ref": _REF.format(name=body)}}},
         }
     return found
@@ -234,8 +263,8 @@ _KEPT: Final = {"200": {"description": "What the agent kept.", "content": _BYTES
 _REFUSALS: Final = {
     "401": "No valid key.",
     "403": "Not from this origin, or not by this key.",
-    "404": "No such request.",
-    "409": "Settled already, an id that another question has, or another's lease.",
+    "404": "There is no such thing, or it is not for this key to see.",
+    "409": "Settled already; an id that another question has, or a name that another key has; another's lease.",
     "413": "Too large.",
     "422": "Not of the form or the meaning it must have.",
     "503": "Not at the moment; try again.",

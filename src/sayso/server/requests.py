@@ -12,7 +12,7 @@ from sayso import limits
 from sayso.errors import Fault, Invalid
 from sayso.model import ID_RULE, STATUSES, is_id
 from sayso.server import intake
-from sayso.server.access import Access
+from sayso.server.access import Access, access_of
 from sayso.store import Filter
 from sayso.wire import decode_cancellation, decode_question, decode_submission, encode
 
@@ -41,8 +41,7 @@ class _Requests:
 
     async def ask(self, request: Request) -> Response:
         question = decode_question(await intake.body(request))
-        by = request.state.by
-        stored, created = await self._access.call(lambda gateway: gateway.ask(question, by=by, durable=True))
+        stored, created = await access_of(request, self._access).call(lambda gateway: gateway.ask(question))
         return _json(stored, 201 if created else 200, {"Location": f"{request.url.path}/{stored.request_id}"})
 
     async def list(self, request: Request) -> Response:
@@ -51,30 +50,33 @@ class _Requests:
         limit = intake.whole_number(query, "limit", default=limits.LIST_PAGE, least=1, most=limits.PAGE)
         filter = _filter(request)
         newest = _is_newest_first(request)
-        page = await self._access.call(lambda gateway: gateway.list(filter, after=after, limit=limit, newest=newest))
+        page = await access_of(request, self._access).call(
+            lambda gateway: gateway.list(filter, after=after, limit=limit, newest=newest)
+        )
         following = None if page.next is None else str(page.next)
         return _json({"requests": page.requests, "next": following, "cursor": page.head_event_id})
 
     async def look(self, request: Request) -> Response:
         request_id, wait = request.path_params["request_id"], intake.wait(request)
-        return _json(await self._access.call(lambda gateway: gateway.settled(request_id, wait=wait)))
+        return _json(await access_of(request, self._access).call(lambda gateway: gateway.look(request_id, wait=wait)))
 
     async def answer(self, request: Request) -> Response:
-        request_id, by, channel = request.path_params["request_id"], request.state.by, _channel(request)
+        request_id = request.path_params["request_id"]
         given = decode_submission(await intake.body(request))
-        settled = await self._access.call(lambda gateway: gateway.answer(request_id, given, by=by, channel=channel))
-        return _json(settled)
+        return _json(
+            await access_of(request, self._access).call(
+                lambda gateway: gateway.answer(request_id, given, channel=_CHANNEL)
+            )
+        )
 
     async def cancel(self, request: Request) -> Response:
-        request_id, by, channel = request.path_params["request_id"], request.state.by, _channel(request)
+        request_id = request.path_params["request_id"]
         reason = decode_cancellation(await intake.body(request))
-        settled = await self._access.call(lambda gateway: gateway.cancel(request_id, reason, by=by, channel=channel))
-        return _json(settled)
-
-
-def _channel(request: Request) -> str:
-    channel: str | None = request.state.channel
-    return channel or _CHANNEL
+        return _json(
+            await access_of(request, self._access).call(
+                lambda gateway: gateway.cancel(request_id, reason, channel=_CHANNEL)
+            )
+        )
 
 
 def _filter(request: Request) -> Filter:

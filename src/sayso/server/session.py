@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import time
-from base64 import urlsafe_b64decode, urlsafe_b64encode
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from http.cookies import CookieError, SimpleCookie
 from typing import Final, Self
 from urllib.parse import quote
 
-import msgspec
 from msgspec import Struct
 from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection, Request
@@ -24,13 +20,15 @@ from sayso import limits
 from sayso.errors import Forbidden, Unauthorised
 from sayso.server import intake
 from sayso.server.access import Access
+from sayso.server.caller import ANYONE, Caller
+from sayso.server.lock import Lock
+from sayso.server.signing import mac, read, signed
 from sayso.wire import decode_login, encode
 
 CSRF_HEADER: Final = "X-Sayso-CSRF"
 """What a page must send with every change: no other page can read it, and no form can send it."""
 _SECRET: Final = "session"  # noqa: S105 - the name of a secret, not the secret
-ANONYMOUS: Final = "anonymous"
-"""Whoever calls a server that needs no key."""
+_PURPOSE: Final = "session"
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -45,21 +43,17 @@ class Session(Struct, frozen=True, kw_only=True):
     @classmethod
     def begun(cls, name: str, key: str, secret: bytes, now: float) -> Self:
         until = int(now + limits.SESSION)
-        return cls(name=name, key=key, until=until, csrf=_mac(secret, "csrf", name, key))
+        return cls(name=name, key=key, until=until, csrf=mac(secret, "csrf", name, key))
 
     def signed(self, secret: bytes) -> str:
         """The session as text that only the holder of `secret` can make."""
-        data = urlsafe_b64encode(encode(self)).rstrip(b"=").decode()
-        return f"{data}.{_mac(secret, 'session', data)}"
+        return signed(self, _PURPOSE, secret)
 
     @classmethod
     def read(cls, text: str, secret: bytes, now: float) -> Self | None:
         """The session that `signed` wrote; None for anything else, and for one that is over."""
-        data, _, mac = text.partition(".")
-        if not hmac.compare_digest(mac.encode(), _mac(secret, "session", data).encode()):
-            return None
-        session = msgspec.json.decode(urlsafe_b64decode(data + "=" * (-len(data) % 4)), type=cls)
-        return session if session.until > now else None
+        session = read(text, cls, _PURPOSE, secret)
+        return session if session is not None and session.until > now else None
 
 
 class SessionShown(Struct, frozen=True, kw_only=True):
@@ -71,24 +65,6 @@ class SessionShown(Struct, frozen=True, kw_only=True):
     until: datetime | None
 
 
-@dataclass(frozen=True)
-class Lock:
-    """A key as it is kept: hashed, so that comparing takes the same time whatever is tried. None: no key is needed."""
-
-    hash: bytes | None
-
-    @classmethod
-    def of(cls, key: str | None) -> Self:
-        return cls(None if key is None else _hashed(key))
-
-    def opens_with(self, key: str) -> bool:
-        return self.hash is not None and hmac.compare_digest(_hashed(key), self.hash)
-
-    def mark(self, secret: bytes) -> str:
-        """Tells this key from others, and nothing of the key."""
-        return "" if self.hash is None else _mac(secret, "key", self.hash.hex())
-
-
 class Sessions:
     """Begins sessions and knows them again. The secret that signs them is the store's, so they outlive a restart."""
 
@@ -98,19 +74,21 @@ class Sessions:
         self._secret: bytes | None = None
 
     async def begin(self, key: str) -> Session:
-        """Raises Unauthorised for a wrong key; without a lock, everyone may."""
-        if self._lock.hash is not None and not self._lock.opens_with(key):
-            raise Unauthorised("that is not the key of this server")
+        """Raises Unauthorised for a wrong key; where none is needed, everyone may."""
+        caller = await self._lock.opened_with(key)
+        if caller is None:
+            if await self._lock.is_needed():
+                raise Unauthorised("that is no key of this server")
+            caller = ANYONE
         secret = await self._kept()
-        name = ANONYMOUS if self._lock.hash is None else "default"
-        return Session.begun(name, self._lock.mark(secret), secret, time.time())
+        return Session.begun(caller.name or ANYONE.by, self._lock.mark_of(caller, secret), secret, time.time())
 
     async def again(self, session: Session) -> Session:
         """`session`, with all its time before it."""
         return Session.begun(session.name, session.key, await self._kept(), time.time())
 
-    async def of(self, headers: Headers) -> Session | None:
-        """Whose cookie this call carries; None without one that counts."""
+    async def of(self, headers: Headers) -> tuple[Session, Caller] | None:
+        """Whose cookie this call carries, and who that is; None without one that counts."""
         cookies = headers.get("cookie", "")
         if "sayso_" not in cookies:
             return None
@@ -120,15 +98,13 @@ class Sessions:
         except CookieError:
             return None
         session = Session.read(found.value, secret, time.time()) if found else None
-        if session is None or not hmac.compare_digest(session.key, self._lock.mark(secret)):
-            return None
-        return session
+        caller = None if session is None else await self._lock.stood_for(session.key, secret)
+        return None if session is None or caller is None else (session, caller.at_inbox())
 
-    def shown(self, session: Session | None) -> SessionShown:
-        by = None if session is None else ANONYMOUS if self._lock.hash is None else f"session:{session.name}"
+    async def shown(self, session: Session | None) -> SessionShown:
         return SessionShown(
-            by=by,
-            needs_key=self._lock.hash is not None,
+            by=None if session is None else f"session:{session.name}" if session.key else ANYONE.by,
+            needs_key=await self._lock.is_needed(),
             csrf=session.csrf if session else None,
             until=datetime.fromtimestamp(session.until, UTC) if session else None,
         )
@@ -167,7 +143,8 @@ def check_csrf(session: Session, scope: Scope, headers: Headers) -> None:
 
 def routes(sessions: Sessions) -> list[BaseRoute]:
     async def look(request: Request) -> Response:
-        session = await sessions.of(request.headers)
+        found = await sessions.of(request.headers)
+        session = found[0] if found else None
         if session is not None and session.until - time.time() < limits.SESSION / 2:
             session = await sessions.again(session)  # whoever comes often is not asked again
         return await told(session, request)
@@ -181,7 +158,7 @@ def routes(sessions: Sessions) -> list[BaseRoute]:
     async def told(session: Session | None, request: Request) -> Response:
         """A page that is not in learns no more than whether it needs a key."""
         headers = _HEADERS | ({"Set-Cookie": await sessions.cookie(session, request)} if session else {})
-        return Response(encode(sessions.shown(session)), headers=headers, media_type="application/json")
+        return Response(encode(await sessions.shown(session)), headers=headers, media_type="application/json")
 
     async def session(request: Request) -> Response:
         return await {"POST": begin, "DELETE": end}.get(request.method, look)(request)
@@ -208,16 +185,7 @@ _HEADERS: Final = {"Cache-Control": "no-store"}
 
 def _cookie_name(secret: bytes) -> str:
     """Each store has its own, since a browser gives a cookie to every port of a host."""
-    return f"sayso_{_mac(secret, 'cookie')[:12]}"
-
-
-def _mac(secret: bytes, *parts: str) -> str:
-    return hmac.new(secret, "\x1f".join(parts).encode(), hashlib.sha256).hexdigest()
-
-
-def _hashed(key: str) -> bytes:
-    """One length for every key, so that comparing takes the same time."""
-    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()
+    return f"sayso_{mac(secret, 'cookie')[:12]}"
 
 
 def _has_tls(connection: HTTPConnection) -> bool:

@@ -14,10 +14,10 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
 from sayso import limits
-from sayso.errors import SaysoError
+from sayso.errors import SaysoError, Unauthorised
 from sayso.gateway import Batch
 from sayso.server import intake
-from sayso.server.access import Access, begin, follow
+from sayso.server.access import Access, CallersAccess, access_of, begin, follow
 from sayso.wire import HEARTBEAT
 
 logger = logging.getLogger(__name__)
@@ -31,15 +31,16 @@ _HEADERS: Final = {
 
 def routes(access: Access) -> list[BaseRoute]:
     async def stream(request: Request) -> Response:
-        batch = await begin(access, intake.execution_id(request), intake.last_event_id(request))
+        use = access_of(request, access)
+        batch = await begin(use, intake.execution_id(request), intake.last_event_id(request))
         if request.method == "HEAD":
             return Response(headers=_HEADERS)
-        return _Stream(_blocks(access, batch))
+        return _Stream(_blocks(use, batch))
 
     return [Route("/events/human-input", stream), Route("/events/human-input/{execution_id}", stream)]
 
 
-async def _blocks(access: Access, start: Batch) -> AsyncGenerator[bytes]:
+async def _blocks(access: CallersAccess, start: Batch) -> AsyncGenerator[bytes]:
     yield HEARTBEAT  # the headers leave at once, and the client knows that it is heard
     async with aclosing(follow(access, start)) as batches:
         async for batch in batches:
@@ -76,6 +77,8 @@ class _Stream(Response):
                         await send({"type": "http.response.body", "body": block, "more_body": True})
         except (TimeoutError, OSError):
             return
+        except Unauthorised:
+            logger.info("stream ended with its key")
         except SaysoError:
             logger.exception("stream ended early; the client can resume")
         await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -11,12 +11,14 @@ from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from sayso import limits
-from sayso.errors import SaysoError, TooLarge
+from sayso.errors import Forbidden, Invalid, SaysoError, TooLarge, Unauthorised
 from sayso.gateway import Batch
 from sayso.server import intake
-from sayso.server.access import Access, begin, follow
+from sayso.server.access import Access, CallersAccess, access_of, begin, follow
+from sayso.server.caller import is_stranger
+from sayso.server.lock import Lock
 from sayso.server.problems import refuse
-from sayso.wire import accepted_message, decode_answer_message, error_message, reference
+from sayso.wire import accepted_message, decode_answer_message, decode_auth_message, error_message, reference
 
 logger = logging.getLogger(__name__)
 
@@ -25,27 +27,61 @@ RESTART: Final = 1012
 """Close code: the server restarts; come back with your cursor."""
 _CLOSE: Final = 1.0
 """Seconds for the word of farewell."""
+UNAUTHORISED: Final = 4401
+"""Close code: the key was revoked, has run out, or did not come in the first message."""
+FORBIDDEN: Final = 4403
+"""Close code: the key in the first message may not follow this."""
 TOO_SLOW: Final = 4408
 """Close code: the client took nothing for limits.SEND."""
 
 
-def routes(access: Access) -> list[BaseRoute]:
+def routes(access: Access, lock: Lock) -> list[BaseRoute]:
     async def connect(websocket: WebSocket) -> None:
         try:
-            batch = await begin(access, intake.execution_id(websocket), intake.last_event_id(websocket))
+            execution_id, cursor = intake.execution_id(websocket), intake.last_event_id(websocket)
+            use = None if is_stranger(websocket) else access_of(websocket, access)
+            batch = None if use is None else await begin(use, execution_id, cursor)
         except SaysoError as error:
             await refuse(error, websocket.scope, websocket.receive, websocket.send)
             return
         await websocket.accept()
-        await _Session(access, websocket, batch).run()
+        if use is not None and batch is not None:
+            await _Session(use, websocket, batch).run()
+        elif session := await _introduced(websocket, access, lock, execution_id, cursor):
+            await session.run()
 
     return [WebSocketRoute("/ws/human-input", connect), WebSocketRoute("/ws/human-input/{execution_id}", connect)]
+
+
+async def _introduced(
+    websocket: WebSocket, access: Access, lock: Lock, execution_id: str | None, cursor: str | None
+) -> _Session | None:
+    """The session of a client that says in its first message who it is; it has heard nothing before. None: it left, or
+    was sent away."""
+    try:
+        async with asyncio.timeout(limits.AUTH):
+            message = await websocket.receive()
+        if message["type"] == "websocket.disconnect":
+            return None
+        text = message.get("text")
+        use = CallersAccess(
+            access, await lock.admitted(decode_auth_message(message["bytes"] if text is None else text))
+        )
+        return _Session(use, websocket, await begin(use, execution_id, cursor))
+    except (TimeoutError, Invalid, Unauthorised):
+        await _close(websocket, UNAUTHORISED, "a valid key is needed in the first message")
+    except Forbidden as error:
+        await _close(websocket, FORBIDDEN, error.detail)
+    except SaysoError:
+        logger.exception("stream not begun; the client can try again")
+        await _close(websocket, RESTART, "the server failed; try again")
+    return None
 
 
 class _Session:
     """One connection: a task for each direction; when one ends, so does the other."""
 
-    def __init__(self, access: Access, websocket: WebSocket, batch: Batch) -> None:
+    def __init__(self, access: CallersAccess, websocket: WebSocket, batch: Batch) -> None:
         self._access = access
         self._websocket = websocket
         self._batch = batch
@@ -65,12 +101,14 @@ class _Session:
                         await self._send(batch.reset.data.decode())
                     for event in batch.events:
                         await self._send(event.text)
-            await self._close(RESTART, "the server stops; reconnect with last_event_id")
+            await _close(self._websocket, RESTART, "the server stops; reconnect with last_event_id")
         except TimeoutError:
-            await self._close(TOO_SLOW, "too slow; reconnect with last_event_id")
+            await _close(self._websocket, TOO_SLOW, "too slow; reconnect with last_event_id")
+        except Unauthorised:
+            await _close(self._websocket, UNAUTHORISED, "the key has ended")
         except SaysoError:
             logger.exception("stream ended early; the client can resume")
-            await self._close(RESTART, "the server failed; reconnect with last_event_id")
+            await _close(self._websocket, RESTART, "the server failed; reconnect with last_event_id")
         except WebSocketDisconnect:
             return
 
@@ -90,21 +128,18 @@ class _Session:
             if len(message) > limits.WEBSOCKET_MESSAGE:
                 raise TooLarge(f"a message is at most {limits.WEBSOCKET_MESSAGE} bytes")
             given = decode_answer_message(message)
-            caller = self._websocket.scope["state"]
-            by, channel = caller["by"], caller["channel"] or _CHANNEL
-            request = await self._access.call(
-                lambda gateway: gateway.answer(given.request_id, given, by=by, channel=channel)
-            )
+            request = await self._access.call(lambda gateway: gateway.answer(given.request_id, given, channel=_CHANNEL))
             return accepted_message(request)
         except SaysoError as error:
             return error_message(error, reference(message))
 
-    async def _close(self, code: int, reason: str) -> None:
-        """A client that reads nothing does not read this either."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_CLOSE):
-                await self._websocket.close(code, reason)
-
     async def _send(self, text: str) -> None:
         async with asyncio.timeout(limits.SEND):
             await self._websocket.send_text(text)
+
+
+async def _close(websocket: WebSocket, code: int, reason: str) -> None:
+    """A client that reads nothing does not read this either."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_CLOSE):
+            await websocket.close(code, reason)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, NamedTuple, Protocol, runtime_checkable
 
 from sayso import limits
+from sayso.keys import Change, Key
 from sayso.model import InputCompleted, InputRequired, Request, Status
 from sayso.wire import Event
 
@@ -26,6 +27,8 @@ class Filter:
     text: str | None = None
     """Stands somewhere in what `mentions` looks at."""
     until: int | None = None
+    among: tuple[str, ...] | None = None
+    """Patterns (`keys.fits`), one of which is that of the execution."""
 
 
 class Page(NamedTuple):
@@ -65,6 +68,13 @@ class Located(NamedTuple):
     execution_id: str | None
     position: int
     has_gap: bool = False
+
+
+class Kept(NamedTuple):
+    """What was kept, and the execution with which it goes."""
+
+    execution_id: str
+    data: bytes
 
 
 TAKEN: Final = "This request_id belongs to a question that was settled and then removed; use a new id."
@@ -145,7 +155,7 @@ class Store(Protocol):
         """Keeps what an agent needs to go on from a request, which need not be there yet, durably, until its execution
         is pruned. What was kept first under an id stays."""
 
-    async def kept(self, request_id: str) -> bytes | None:
+    async def kept(self, request_id: str) -> Kept | None:
         """What was kept under this id, or None."""
 
     async def lease(self, name: str, holder: str, until: datetime, now: datetime) -> bool:
@@ -179,6 +189,27 @@ class Secrets(Protocol):
 
     async def secret(self, name: str) -> bytes:
         """SECRET_BYTES random bytes: made at the first call for this `name`, durable on return, the same ever after."""
+
+
+@runtime_checkable
+class Keys(Protocol):
+    """What a store may offer besides: keys that every process of this store knows, and tickets that one takes, once."""
+
+    async def keys(self) -> Sequence[Key]:
+        """Every key that is kept, in the order in which they were made. One that is damaged is left out, and logged."""
+
+    async def change_keys(self, change: Callable[[Sequence[Key]], Change]) -> Change:
+        """Does what `change`, which must be pure, makes of all keys, one change after the other, durable on return.
+
+        Nothing is done when it raises. Older code, which would let in whoever has no key, cannot open the store from
+        then on.
+        """
+
+    async def used_keys(self, last: Mapping[str, datetime]) -> None:
+        """Keeps when these keys, by id, were last used; a later time that is kept already stays."""
+
+    async def redeem(self, ticket_id: str, until: datetime, now: datetime) -> bool:
+        """Whether this is the first call for the ticket. Those that ended before `now` are forgotten."""
 
 
 @runtime_checkable

@@ -5,22 +5,19 @@ from __future__ import annotations
 import secrets
 import uuid
 from bisect import bisect_right
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import NamedTuple
 
+import msgspec
+
 from sayso.errors import NotFound, RequestMismatch
+from sayso.keys import Change, Key, fits, in_order
 from sayso.model import Fact, InputCompleted, InputRequired, Request
-from sayso.store import SECRET_BYTES, TAKEN, Filter, Located, Page, Put, Settled, mentions, within_batch
+from sayso.store import SECRET_BYTES, TAKEN, Filter, Kept, Located, Page, Put, Settled, mentions, within_batch
 from sayso.store.changes import Changes
 from sayso.wire import Event
-
-
-class _Kept(NamedTuple):
-    execution_id: str
-    at: datetime
-    data: bytes
 
 
 class _Lease(NamedTuple):
@@ -39,9 +36,11 @@ class MemoryStore:
         self._requests: dict[str, Request] = {}
         self._quiet_since: dict[str, datetime] = {}
         self._positions: dict[str, int] = {}
-        self._resumes: dict[str, _Kept] = {}
+        self._resumes: dict[str, Kept] = {}
         self._leases: dict[str, _Lease] = {}
         self._secrets: dict[str, bytes] = {}
+        self._keys: dict[str, Key] = {}
+        self._tickets: dict[str, datetime] = {}
         self._changes = Changes()
         self._origin = str(uuid.uuid4())
         self._tombstones: dict[str, Request] = {}
@@ -109,11 +108,10 @@ class MemoryStore:
     async def keep(self, execution_id: str, request_id: str, data: bytes, now: datetime) -> None:
         self._streams.setdefault(execution_id, [])
         self._fell_silent(execution_id, now)
-        self._resumes.setdefault(request_id, _Kept(execution_id, now, data))
+        self._resumes.setdefault(request_id, Kept(execution_id, data))
 
-    async def kept(self, request_id: str) -> bytes | None:
-        found = self._resumes.get(request_id)
-        return found.data if found else None
+    async def kept(self, request_id: str) -> Kept | None:
+        return self._resumes.get(request_id)
 
     async def lease(self, name: str, holder: str, until: datetime, now: datetime) -> bool:
         held = self._leases.get(name)
@@ -147,6 +145,28 @@ class MemoryStore:
 
     async def secret(self, name: str) -> bytes:
         return self._secrets.setdefault(name, secrets.token_bytes(SECRET_BYTES))
+
+    async def keys(self) -> Sequence[Key]:
+        return in_order(self._keys.values())
+
+    async def change_keys(self, change: Callable[[Sequence[Key]], Change]) -> Change:
+        done = change(in_order(self._keys.values()))
+        self._keys.update((key.id, key) for key in done.put)
+        for id in done.removed:
+            del self._keys[id]
+        return done
+
+    async def used_keys(self, last: Mapping[str, datetime]) -> None:
+        for id, moment in last.items():
+            if (key := self._keys.get(id)) and (key.last_used_at is None or key.last_used_at < moment):
+                self._keys[id] = msgspec.structs.replace(key, last_used_at=moment)
+
+    async def redeem(self, ticket_id: str, until: datetime, now: datetime) -> bool:
+        self._tickets = {id: end for id, end in self._tickets.items() if end >= now}
+        if ticket_id in self._tickets:
+            return False
+        self._tickets[ticket_id] = until
+        return True
 
     def _fell_silent(self, execution_id: str, now: datetime) -> None:
         self._quiet_since[execution_id] = max(now, self._quiet_since.get(execution_id, now))
@@ -213,6 +233,7 @@ def _fits(request: Request, position: int, filter: Filter) -> bool:
         (filter.status is None or request.status in filter.status)
         and filter.execution_id in (None, request.execution_id)
         and filter.durable in (None, request.durable)
+        and fits(request.execution_id, filter.among)
         and (filter.until is None or position <= filter.until)
         and (filter.due_before is None or (request.deadline is not None and request.deadline < filter.due_before))
         and (filter.text is None or _mentions(request, filter.text))

@@ -52,6 +52,8 @@ TABLES: Final = (
     Table("tombstones", "request_id", ("request_id", "execution_id", "status", "settled_by", "settled_at")),
     Table("resumes", "request_id", ("request_id", "execution_id", "kept_at", "data")),
     Table("leases", "name", ("name", "holder", "until")),
+    Table("keys", "id", ("id", "last_used_at", "data")),
+    Table("tickets", "id", ("id", "until")),
 )
 """Everything that a store holds. A migration that adds a table, or a column, adds it here, and to the statement
 `move_<table>` of SQLite; a test compares this with both schemas."""

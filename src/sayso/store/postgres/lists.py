@@ -68,6 +68,9 @@ def _positions(filter: Filter, execution: str, value: Callable[[Any], str], *, n
         conditions += f" AND {'' if filter.durable else 'NOT '}durable"
     if filter.due_before is not None:
         conditions += f" AND deadline_at < {value(filter.due_before)}"
+    if filter.among is not None:
+        patterns = [f"execution_id LIKE {value(_like(pattern))}" for pattern in filter.among]
+        conditions += f" AND ({' OR '.join(patterns) or 'false'})"
     if filter.until is not None:
         conditions += f" AND position <= {value(filter.until)}"
     statuses = None if filter.status is None and not execution else [one for one in STATUSES if _is_in(one, filter)]
@@ -81,6 +84,11 @@ def _positions(filter: Filter, execution: str, value: Callable[[Any], str], *, n
         for one in statuses
     ]
     return " UNION ALL ".join(each) or f"SELECT position FROM sayso.requests WHERE {conditions} AND false"  # noqa: S608
+
+
+def _like(pattern: str) -> str:
+    """A pattern of ours as SQL has it."""
+    return pattern.replace("_", r"\_").replace("*", "%")
 
 
 def _is_in(status: str, filter: Filter) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final, TypeVar
@@ -13,8 +13,9 @@ import asyncpg
 
 from sayso import limits
 from sayso.errors import NotFound, RequestMismatch, StoreFailed
+from sayso.keys import Change, Key
 from sayso.model import InputCompleted, InputRequired, Request
-from sayso.store import SECRET_BYTES, TAKEN, Filter, Located, Page, Put, Settled
+from sayso.store import SECRET_BYTES, TAKEN, Filter, Kept, Located, Page, Put, Settled
 from sayso.store.changes import Changes
 from sayso.store.postgres.address import Address
 from sayso.store.postgres.connection import (
@@ -28,6 +29,7 @@ from sayso.store.postgres.connection import (
     through_outages,
 )
 from sayso.store.postgres.gone import Gone
+from sayso.store.postgres.keys import change_keys, keys_of
 from sayso.store.postgres.lists import list_requests
 from sayso.store.postgres.watcher import NODES, Watcher
 from sayso.store.postgres.writer import Item, Writer
@@ -123,9 +125,9 @@ class PostgresStore:
     async def keep(self, execution_id: str, request_id: str, data: bytes, now: datetime) -> None:
         await self._rows("keep", request_id, execution_id, now, data)
 
-    async def kept(self, request_id: str) -> bytes | None:
-        data: bytes | None = await self._value("get_resume", request_id)
-        return data
+    async def kept(self, request_id: str) -> Kept | None:
+        rows = await self._rows("get_resume", request_id)
+        return Kept(*rows[0]) if rows else None
 
     async def lease(self, name: str, holder: str, until: datetime, now: datetime) -> bool:
         return bool(await self._rows("take_lease", name, holder, until, now))
@@ -147,6 +149,18 @@ class PostgresStore:
         key = f"secret:{name}"
         await self._rows("make_secret", key, secrets.token_hex(SECRET_BYTES))
         return bytes.fromhex(await self._value("get_meta", key))
+
+    async def keys(self) -> Sequence[Key]:
+        return keys_of(await self._rows("keys"))
+
+    async def change_keys(self, change: Callable[[Sequence[Key]], Change]) -> Change:
+        return await self._with(lambda connection: change_keys(connection, change), is_one=False)
+
+    async def used_keys(self, last: Mapping[str, datetime]) -> None:
+        await self._rows("use_keys", list(last), list(last.values()))
+
+    async def redeem(self, ticket_id: str, until: datetime, now: datetime) -> bool:
+        return bool(await self._rows("redeem", ticket_id, until, now))
 
     def holds(self, duty: str) -> bool:
         return self._watcher is not None and self._watcher.holds(duty)

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from sayso.errors import StoreDamaged
 from sayso.store.sql import queries
 from sayso.store.sqlite.mark import Mark
-from sayso.store.sqlite.rows import REQUEST_COLUMNS, event_of, kept_of, pruned_position, request_of
+from sayso.store.sqlite.rows import REQUEST_COLUMNS, event_of, kept_of, key_of, pruned_position, request_of
 
 logger = logging.getLogger(__name__)
 
 _Q: Final = queries("sqlite")
 WITH_SUMS: Final = 3
 """The migration that gave rows their checksums."""
+_WITH_KEYS: Final = 4
+"""The migration that gave the store keys."""
 WHOLE: Final = 256 * 1024 * 1024
 """Bytes up to which a file is checked whole when it is opened: a second or two, for who asks waits meanwhile. A larger
 one is checked row by row as it is read, and whole by `sayso backup`."""
@@ -45,7 +47,7 @@ def check_whole(db: sqlite3.Connection, path: Path, version: int) -> list[str]:
     if version < WITH_SUMS:
         return []
     try:
-        faults = [*_damaged_rows(db), *_check_events(db)]
+        faults = [*_damaged_rows(db, version), *_check_events(db)]
         _check_streams(db)
     except StoreDamaged as exc:
         raise damaged(path, exc.detail) from exc
@@ -65,11 +67,14 @@ def _read_through(path: Path) -> None:
             pass
 
 
-def _damaged_rows(db: sqlite3.Connection) -> Iterator[str]:
-    for statement, read in (
+def _damaged_rows(db: sqlite3.Connection, version: int) -> Iterator[str]:
+    kinds: list[tuple[str, Callable[[Sequence[Any]], object]]] = [
         (f"SELECT {REQUEST_COLUMNS} FROM requests", request_of),  # noqa: S608 - a constant
         ("SELECT request_id, execution_id, kept_at, data, crc FROM resumes", kept_of),
-    ):
+    ]
+    if version >= _WITH_KEYS:
+        kinds.append((_Q["keys"], key_of))
+    for statement, read in kinds:
         for row in db.execute(statement):
             try:
                 read(row)

@@ -28,6 +28,7 @@ def list_requests(db: sqlite3.Connection, filter: Filter, after: int, limit: int
         "until": filter.until,
         "due_before": filter.due_before and time_text(filter.due_before),
         "text": filter.text,
+        **{f"pattern{number}": pattern for number, pattern in enumerate(filter.among or ())},
     }
     head = "head_all" if filter.execution_id is None else "head_execution"
     db.execute("BEGIN")  # one snapshot, so that the list and its head belong together
@@ -45,7 +46,7 @@ def list_requests(db: sqlite3.Connection, filter: Filter, after: int, limit: int
 def _listing(filter: Filter, *, newest: bool) -> str:
     """The statement that lists what fits: each status has an index of its own in asking order, and several are merged.
 
-    Only a text is looked for from request to request.
+    Only a text, and executions by their patterns, are looked for from request to request.
     """
     order = "position DESC" if newest else "position"
     after = "position < :after" if newest else "position > :after"
@@ -72,6 +73,9 @@ def _positions(filter: Filter, status: Status) -> str:
         conditions.append("deadline_at < :due_before")
     if filter.until is not None:
         conditions.append("position <= :until")
+    if filter.among is not None:  # a pattern of ours is one of SQLite's: it has neither ? nor [
+        patterns = [f"execution_id GLOB :pattern{number}" for number in range(len(filter.among))]
+        conditions.append(f"({' OR '.join(patterns) or 'false'})")
     if filter.text is not None:
         conditions.append("mentions(data, :text)")
     if status == "pending" and filter.execution_id is None:

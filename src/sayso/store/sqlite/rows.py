@@ -12,11 +12,12 @@ import msgspec
 from msgspec import Struct, structs
 
 from sayso.errors import StoreDamaged
+from sayso.keys import Key
 from sayso.model import Fact, InputCompleted, InputRequired, Request
-from sayso.store import mentions
+from sayso.store import Kept, mentions
 from sayso.store.sql import queries
 from sayso.store.sqlite.sums import row_sum
-from sayso.wire import Event, decode_request, encode
+from sayso.wire import Event, decode_key, decode_request, encode
 
 logger = logging.getLogger(__name__)
 
@@ -61,12 +62,29 @@ def row_of_kept(request_id: str, execution_id: str, now: datetime, data: bytes) 
     return columns | {"data": data, "crc": row_sum(data, *columns.values())}
 
 
-def kept_of(row: Sequence[Any]) -> bytes:
+def kept_of(row: Sequence[Any]) -> Kept:
     """Raises StoreDamaged."""
     *columns, data, crc = row
     if not isinstance(data, bytes) or crc not in (None, row_sum(data, *columns)):
         raise StoreDamaged(f"what was kept for request {columns[0]} is damaged")
-    return data
+    return Kept(columns[1], data)
+
+
+def row_of_key(key: Key) -> dict[str, Any]:
+    """But for its last use, which changes too often to be summed up."""
+    data = encode(structs.replace(key, last_used_at=None))
+    return {"id": key.id, "data": data, "crc": row_sum(data, key.id)}
+
+
+def key_of(row: Sequence[Any]) -> Key:
+    """Raises StoreDamaged."""
+    id, last_used_at, data, crc = row
+    try:
+        if crc != row_sum(data, id):
+            raise ValueError("its checksum does not fit")
+        return structs.replace(decode_key(data), last_used_at=last_used_at and datetime.fromisoformat(last_used_at))
+    except (ValueError, TypeError) as exc:
+        raise StoreDamaged(f"key {id} is damaged: {exc}") from exc
 
 
 def row_of_event(event: Event) -> dict[str, Any]:

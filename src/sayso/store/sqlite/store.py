@@ -9,7 +9,7 @@ import queue
 import secrets
 import sqlite3
 import uuid
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from datetime import datetime
@@ -17,12 +17,14 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from sayso.errors import NotFound, RequestMismatch, StoreDamaged, StoreFailed
+from sayso.keys import Change, Key
 from sayso.model import Fact, InputCompleted, InputRequired, Request, Status
-from sayso.store import SECRET_BYTES, TAKEN, Filter, Located, Page, Put, Settled, within_batch
+from sayso.store import SECRET_BYTES, TAKEN, Filter, Kept, Located, Page, Put, Settled, within_batch
 from sayso.store.changes import Changes
 from sayso.store.sql import queries
 from sayso.store.sqlite.check import check_file, mark_of
 from sayso.store.sqlite.file import connect, failures, migrate, version
+from sayso.store.sqlite.keys import all_keys, change_keys, redeem, used_keys
 from sayso.store.sqlite.lists import list_requests
 from sayso.store.sqlite.lock import Lock
 from sayso.store.sqlite.mark import Mark
@@ -139,8 +141,8 @@ class SQLiteStore:
 
         await self._write(write)
 
-    async def kept(self, request_id: str) -> bytes | None:
-        def find(db: sqlite3.Connection) -> bytes | None:
+    async def kept(self, request_id: str) -> Kept | None:
+        def find(db: sqlite3.Connection) -> Kept | None:
             row = db.execute(_Q["get_resume"], {"request_id": request_id}).fetchone()
             return kept_of(row) if row else None
 
@@ -180,6 +182,22 @@ class SQLiteStore:
             return bytes.fromhex(meta(db, f"secret:{name}")), None
 
         return await self._write(write)
+
+    async def keys(self) -> Sequence[Key]:
+        return await self._read(all_keys)
+
+    async def change_keys(self, change: Callable[[Sequence[Key]], Change]) -> Change:
+        return await self._write(lambda db: (change_keys(db, change), None))
+
+    async def used_keys(self, last: Mapping[str, datetime]) -> None:
+        def write(db: sqlite3.Connection) -> Written[None]:
+            used_keys(db, last)
+            return None, None
+
+        await self._write(write)
+
+    async def redeem(self, ticket_id: str, until: datetime, now: datetime) -> bool:
+        return await self._write(lambda db: (redeem(db, ticket_id, until, now), None))
 
     async def _write(self, work: Work[T]) -> T:
         if self._writer is None:

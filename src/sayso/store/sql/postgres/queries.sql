@@ -54,7 +54,7 @@ ORDER BY r.position {order};
 SELECT sayso.keep($1, $2, $3, $4);
 
 -- name: get_resume
-SELECT data FROM sayso.resumes WHERE request_id = $1;
+SELECT execution_id, data FROM sayso.resumes WHERE request_id = $1;
 
 -- name: take_lease
 INSERT INTO sayso.leases AS l (name, holder, until) VALUES ($1, $2, $3)
@@ -139,3 +139,28 @@ INSERT INTO sayso.meta (key, value) VALUES ($1, $2);
 SELECT (SELECT count(*) FROM sayso.streams) AS executions, (SELECT count(*) FROM sayso.requests) AS requests,
        (SELECT count(*) FROM sayso.requests WHERE status = 'pending') AS pending,
        (SELECT count(*) FROM sayso.events) AS events;
+
+-- name: keys
+SELECT last_used_at, data FROM sayso.keys;
+
+-- name: lock_keys
+-- One change of the keys after the other; they are read meanwhile.
+LOCK TABLE sayso.keys IN SHARE ROW EXCLUSIVE MODE;
+
+-- name: put_key
+INSERT INTO sayso.keys AS k (id, data) VALUES ($1, $2) ON CONFLICT (id) DO UPDATE SET data = excluded.data;
+
+-- name: remove_keys
+DELETE FROM sayso.keys WHERE id = ANY($1::text[]);
+
+-- name: use_keys
+UPDATE sayso.keys AS k SET last_used_at = greatest(k.last_used_at, used.at)
+FROM unnest($1::text[], $2::timestamptz[]) AS used (id, at) WHERE k.id = used.id;
+
+-- name: need_keys
+-- Earlier code would let in whoever has no key.
+UPDATE sayso.meta SET value = '2' WHERE key = 'readable_from' AND value::integer < 2;
+
+-- name: redeem
+WITH ended AS (DELETE FROM sayso.tickets WHERE until < $3)
+INSERT INTO sayso.tickets (id, until) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING RETURNING true;

@@ -182,7 +182,36 @@ SELECT request_id, execution_id, kept_at, data, crc FROM resumes ORDER BY reques
 -- name: move_leases
 SELECT name, holder, until FROM leases ORDER BY name;
 
+-- name: move_keys
+SELECT id, last_used_at, data, crc FROM keys ORDER BY id;
+
+-- name: move_tickets
+SELECT id, until FROM tickets ORDER BY id;
+
 -- name: move_count
 -- Of what there may be many.
 SELECT (SELECT count(*) FROM streams) + (SELECT count(*) FROM events) + (SELECT count(*) FROM requests)
      + (SELECT count(*) FROM tombstones) + (SELECT count(*) FROM resumes) + (SELECT count(*) FROM leases);
+
+-- name: keys
+SELECT id, last_used_at, data, crc FROM keys ORDER BY id;
+
+-- name: put_key
+INSERT INTO keys (id, data, crc) VALUES (:id, :data, :crc)
+ON CONFLICT (id) DO UPDATE SET data = excluded.data, crc = excluded.crc;
+
+-- name: remove_key
+DELETE FROM keys WHERE id = :id;
+
+-- name: use_key
+UPDATE keys SET last_used_at = :at WHERE id = :id AND ifnull(last_used_at, '') < :at;
+
+-- name: need_keys
+-- Earlier code would let in whoever has no key.
+UPDATE meta SET value = '4' WHERE key = 'readable_from' AND CAST(value AS INTEGER) < 4;
+
+-- name: forget_tickets
+DELETE FROM tickets WHERE until < :now;
+
+-- name: redeem_ticket
+INSERT INTO tickets (id, until) VALUES (:id, :until) ON CONFLICT (id) DO NOTHING;
