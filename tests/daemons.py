@@ -16,6 +16,7 @@ from typing import Any, Final
 
 _NOBODY: Final = 65_534
 """Whom root runs them as: PostgreSQL and PgBouncer refuse to be root's."""
+_chance: Final = random.SystemRandom()  # not one that a test's seed repeats
 _PATIENCE: Final = 60.0
 """Seconds in which whatever is started is ready, on a machine that has much else to do."""
 _WATCHER: Final = """
@@ -115,15 +116,18 @@ def _plain(environment: dict[str, str]) -> dict[str, str]:
 
 
 def free_port() -> int:
-    """One that stays free while its server is away: of those that no connection is given by chance."""
-    for port in random.sample(range(20_000, 32_000), 1_000):  # below what Linux gives away
+    """One that stays free while its server is away: of those that no connection is given by chance, and, where several
+    processes run the tests side by side, of this one's."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    first = 20_000 + 1_000 * (worker % 12)  # below what Linux gives away
+    for port in _chance.sample(range(first, first + 1_000), 1_000):
         with closing(socket.socket()) as probe:
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
             return port
-    raise RuntimeError("no port from 20000 to 32000 is free on 127.0.0.1")
+    raise RuntimeError(f"no port from {first} to {first + 999} is free on 127.0.0.1")
 
 
 def listens(port: int) -> bool:
