@@ -67,6 +67,8 @@ export interface Submission {
   values?: Json;
   edited?: Json;
   comment?: string;
+  /** The digest of the action that was seen; refused where it is not the request's. */
+  action_digest?: string;
 }
 
 export interface Answer {
@@ -112,6 +114,7 @@ export interface Request extends Asked {
   status: Status;
   created_at: string;
   asked_by: string;
+  asked_channel?: string;
   durable: boolean;
   digest: string;
   asked_event_id: string;

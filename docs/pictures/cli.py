@@ -170,6 +170,10 @@ def take(home: str) -> None:
     export = Terminal("export", home, *settings).run("sayso export > everything.jsonl; wc -l everything.jsonl")
     export.run("sayso export | jq -r '[.created_at[:16], .status, .title, .answer.decision] | @tsv'")
     export.run("sayso export --status cancelled").picture("export")
+    audit = Terminal("audit", home, *settings).run("sayso audit export > audit.jsonl; sayso audit verify audit.jsonl")
+    audit.run("""jq -r '[.number, .change, .by, .channel, .hash[:12]] | @tsv' audit.jsonl""")
+    audit.run("sayso audit verify --json > heads.jsonl; sayso audit verify --heads heads.jsonl")
+    audit.run("sed s/answered/expired/ audit.jsonl | sayso audit verify -").picture("audit")
     watch.until("we stay").picture("watch")
 
     keys = Terminal("keys", home, *settings)

@@ -13,10 +13,11 @@ import msgspec
 
 from sayso import limits
 from sayso.digest import action_digest, question_digest
-from sayso.errors import Fault, Invalid
+from sayso.errors import ActionMismatch, Fault, Invalid
 from sayso.kinds import allowed, kind_for, resolve
 from sayso.model import (
     EMPTY_FLAGS,
+    HTTP,
     ID_RULE,
     Action,
     Answer,
@@ -44,6 +45,7 @@ def as_request(
     event_id: str,
     by: str,
     durable: bool,
+    channel: str = HTTP,
 ) -> Request:
     """The pending request that `question` asks for, made at `now`, with `request_id` where the question has none.
 
@@ -74,6 +76,7 @@ def as_request(
             "reason_flags": EMPTY_FLAGS | question.reason_flags,
             "created_at": now,
             "asked_by": by,
+            "asked_channel": channel,
             "durable": durable,
             "asked_event_id": event_id,
             "digest": question_digest(
@@ -252,6 +255,8 @@ def _check_default(request: Request) -> None:
             resolve(request, _default(request.default), "default")
         except Invalid as exc:
             raise Invalid(*(Fault(f"/default{fault.pointer}", fault.detail) for fault in exc.faults)) from exc
+        except ActionMismatch as exc:
+            raise Invalid(Fault("/default/action_digest", "is not the digest of this action; leave it out")) from exc
 
 
 def _default(given: str | dict[str, Any] | None) -> Submission:

@@ -113,6 +113,13 @@ class RequestMismatch(SaysoError):
     status = 409
 
 
+class ActionMismatch(SaysoError):
+    """The answer names another action than this request asks about; look at the request again."""
+
+    code = "action-mismatch"
+    status = 409
+
+
 class AlreadySettled(SaysoError):
     """The request has been settled already; the first answer counts."""
 
@@ -192,6 +199,12 @@ class WouldBlock(SaysoError):
     """Waiting here stops the loop that must bring the answer; wait in a thread: `await asyncio.to_thread(…)`."""
 
     code = "would-block"
+
+
+class AuditBroken(SaysoError):
+    """The audit is not as it was written."""
+
+    code = "audit-broken"
 
 
 class Misconfigured(SaysoError):

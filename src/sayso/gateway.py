@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -13,6 +13,7 @@ from typing import Final, Literal
 
 from sayso import limits
 from sayso.asking import as_request, default_answer
+from sayso.audit import Entry
 from sayso.clock import Clock
 from sayso.deadlines import Deadlines
 from sayso.errors import (
@@ -32,6 +33,7 @@ from sayso.keys import fits
 from sayso.kinds import resolve
 from sayso.model import (
     ASKER_GONE,
+    HTTP,
     ID_RULE,
     SYSTEM,
     InputCompleted,
@@ -46,11 +48,12 @@ from sayso.model import (
 from sayso.orphans import Orphans, OthersOrphans
 from sayso.readiness import Readiness
 from sayso.retention import Retention
-from sayso.store import SECRET_BYTES, Filter, Page, Secrets, Shared, Store, is_whole
+from sayso.store import SECRET_BYTES, AuditPlace, Filter, Page, Secrets, Shared, Store, is_whole
 from sayso.wire import Event, Reset
 
 logger = logging.getLogger(__name__)
 
+_BEGINNING: Final = AuditPlace()
 _OPEN: Final[frozenset[Status]] = frozenset({"pending"})
 _READY: Final = "/ready"
 _LONG_AGO: Final = datetime(2000, 1, 1, tzinfo=UTC)
@@ -164,7 +167,7 @@ class Gateway:
         """Raises Unready, which says what keeps this node from taking questions."""
         await self._readiness.check()
 
-    async def ask(self, question: Question, *, by: str, durable: bool) -> tuple[Request, bool]:
+    async def ask(self, question: Question, *, by: str, durable: bool, channel: str = HTTP) -> tuple[Request, bool]:
         """The stored request, and whether it is new; a repeat of the same question gives what is stored.
 
         Durable on return. Raises Invalid, or RequestMismatch for an id that another question has.
@@ -177,6 +180,7 @@ class Gateway:
             event_id=self._clock.new_id(),
             by=by,
             durable=durable,
+            channel=channel,
         )
         stored, created = await self._store.put(request, InputRequired.of(request))
         if not stored.same_question(request):
@@ -188,7 +192,8 @@ class Gateway:
     async def answer(self, request_id: str, given: Submission, *, by: str, channel: str) -> Request:
         """The request with this answer; the same `answer_id` again gives the same result.
 
-        Durable on return. Raises NotFound, Invalid (the request stays open), AlreadySettled with the answer that won.
+        Durable on return. Raises AlreadySettled with the answer that won, NotFound; Invalid and ActionMismatch, with
+        which the request stays open.
         """
         request = await self._known(request_id)
         answer_id = given.answer_id or self._clock.new_id()
@@ -291,6 +296,12 @@ class Gateway:
     ) -> Page:
         """Requests in asking order, or the newest first, and the cursor from which a follower misses nothing later."""
         return await self._store.list(filter, after=after, limit=min(limit, limits.PAGE), newest=newest)
+
+    async def audit(
+        self, execution_id: str | None = None, *, after: AuditPlace = _BEGINNING, limit: int = limits.PAGE
+    ) -> Sequence[Entry]:
+        """Entries of the audit after that place, of one execution or of all; see `Store.audit`."""
+        return await self._store.audit(execution_id, after=after, limit=min(limit, limits.PAGE))
 
     async def settled(self, request_id: str, *, wait: float | None) -> Request:
         """The request once it is settled; or as it is after `wait` seconds (None: no limit) or when the server ends.

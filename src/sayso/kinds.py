@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, Final, NamedTuple
 
 from sayso import limits
-from sayso.errors import Fault, Invalid
+from sayso.digest import action_digest
+from sayso.errors import ActionMismatch, Fault, Invalid
 from sayso.model import ID_RULE, Action, Answer, Decision, Kind, Option, Request, Submission, is_id, size
 from sayso.schema import check_value
 from sayso.wire import check_json
@@ -45,8 +46,12 @@ def allowed(kind: Kind, action: Action | None) -> tuple[Decision, ...]:
 
 
 def resolve(request: Request, given: Submission, answer_id: str) -> Answer:
-    """The answer that `given` means to `request`. Raises Invalid, with pointers, for what the kind does not take."""
+    """The answer that `given` means to `request`.
+
+    Raises Invalid, with pointers, for what the kind does not take; ActionMismatch where it names another action.
+    """
     _check_sizes(given)
+    _check_action(request, given)
     field, text = _text_of(given)
     decision = given.decision or _implied(request, given, text, field)
     if decision not in request.allow:
@@ -107,6 +112,7 @@ def _edit(request: Request, given: Submission, text: str | None, field: str) -> 
     if request.action is not None:
         if not isinstance(edited, dict):
             raise Invalid(Fault("/edited", "must be an object: the arguments to run instead"))
+        action_digest(request.action.name, edited, pointer="/edited")
         if request.action.args_schema is not None:
             check_value(edited, request.action.args_schema, "/edited")
     elif request.response_schema is not None:
@@ -178,6 +184,16 @@ def _only(given: Submission, text: str | None, field: str, *members: str) -> Non
     ]
     if faults:
         raise Invalid(*faults)
+
+
+def _check_action(request: Request, given: Submission) -> None:
+    """Whoever has looked at one call must not approve another."""
+    if given.action_digest is None:
+        return
+    if request.action is None:
+        raise Invalid(Fault("/action_digest", "this request is about no action; leave it out"))
+    if given.action_digest != request.action.digest:
+        raise ActionMismatch
 
 
 def _check_sizes(given: Submission) -> None:

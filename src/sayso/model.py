@@ -22,6 +22,10 @@ Style = Literal["default", "primary", "danger"]
 STATUSES: Final[tuple[Status, ...]] = get_args(Status)
 SYSTEM: Final = "system"
 """The channel of a settlement that no person made."""
+HTTP: Final = "http"
+"""The channel of what came over plain HTTP."""
+PROCESS: Final = "process"
+"""Who asks, and by which channel, when code of the server's own process does."""
 DEADLINE: Final = "system:deadline"
 """Who settled a request that ran out of time."""
 ASKER_GONE: Final = "asker-gone"
@@ -136,7 +140,10 @@ class Question(_Content, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Submission(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a person sends back, as it came in. `human_feedback` alone is enough; the kind says what it means."""
+    """What a person sends back, as it came in. `human_feedback` alone is enough; the kind says what it means.
+
+    `action_digest`: the digest of the action that the person has seen; refused where that is not the request's.
+    """
 
     answer_id: str | None = None
     decision: Decision | None = None
@@ -146,6 +153,7 @@ class Submission(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     values: Any = None
     edited: Any = None
     comment: str = ""
+    action_digest: str | None = None
 
 
 class Answer(Struct, frozen=True, kw_only=True):
@@ -177,6 +185,7 @@ class Request(_Content, frozen=True, kw_only=True):
     status: Status = "pending"
     created_at: datetime
     asked_by: str
+    asked_channel: str = ""
     durable: bool
     digest: str
     asked_event_id: str

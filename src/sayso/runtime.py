@@ -9,14 +9,14 @@ import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, suppress
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from sayso import limits
 from sayso.asker import Asked, refused
 from sayso.crossing import Crossing, refuse, resolve
 from sayso.errors import Misconfigured, NotFound, NotReady, SaysoError, ServerStopped, StoreFailed
 from sayso.gateway import Gateway
-from sayso.model import Question, Request
+from sayso.model import PROCESS, Question, Request
 from sayso.wire import checked
 
 T = TypeVar("T")
@@ -24,9 +24,6 @@ Service = Callable[[Gateway], AbstractAsyncContextManager[None]]
 """Runs beside the gateway while it is entered, on the runtime's loop."""
 
 logger = logging.getLogger(__name__)
-
-_IN_PROCESS: Final = "process"
-"""Who asked, where the asker is code in this very process."""
 
 
 class Runtime:
@@ -200,7 +197,7 @@ class Runtime:
         try:
             await self._until_ready()
             is_named = question.request_id is not None  # so it can be found again
-            request, _ = await self._gateway.ask(checked(question), by=_IN_PROCESS, durable=is_named)
+            request, _ = await self._gateway.ask(checked(question), by=PROCESS, channel=PROCESS, durable=is_named)
             resolve(asked.stored, request)
             if request.is_open:
                 self._tell(request)

@@ -323,7 +323,8 @@ _ERRORS: Final[dict[str, type[SaysoError]]] = {
     kind.code: kind
     for kind in (
         *(errors.NotFound, errors.MethodNotAllowed, errors.Unauthorised, errors.Forbidden, errors.TooMany),
-        *(errors.TooLarge, errors.RequestMismatch, errors.NameTaken, errors.Leased, errors.Unavailable),
+        *(errors.TooLarge, errors.RequestMismatch, errors.ActionMismatch, errors.NameTaken),
+        *(errors.Leased, errors.Unavailable),
     )
 }
 """By code; `server-stopped` is left out, since to a client it is no more than unavailable."""
@@ -371,6 +372,8 @@ def _decode(data: bytes | str, type_: type[T]) -> T:
 def _one_line(value: Any) -> bytes:
     """JSON without a character that any client could take for the end of a line."""
     data = _encoder.encode(value)
+    if data.isascii():
+        return data
     for character, escaped in _LINE_BREAKS.items():
         data = data.replace(character.encode(), escaped)
     return data

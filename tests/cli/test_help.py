@@ -13,7 +13,7 @@ from tests.cli.conftest import Run
 
 
 def test_the_commands_are_these(alone: Run) -> None:
-    names = "answer ask backup cancel completion demo doctor export inbox keys migrate resume serve watch"
+    names = "answer ask audit backup cancel completion demo doctor export inbox keys migrate resume serve watch"
     assert sorted(main.commands) == names.split()
     told = alone("--help").stdout
     assert [name for name in names.split() if f"\n  {name} " not in told] == []
@@ -52,6 +52,10 @@ def test_the_help_of_every_command_has_an_example(alone: Run, command: str) -> N
         ["completion", "csh"],
         ["migrate"],
         ["migrate", "sqlite:///a.db"],
+        ["audit", "guess"],
+        ["audit", "export", "--since", "soon"],
+        ["audit", "verify", "/no/such/file"],
+        ["audit", "verify", "--head", "a=1"],
         ["guess"],
     ],
     ids=" ".join,

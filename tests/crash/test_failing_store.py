@@ -59,6 +59,9 @@ def fault(monkeypatch: pytest.MonkeyPatch) -> Fault:
         def execute(self, *statement: Any) -> Any:
             return fault.call(lambda: super(Connection, self).execute(*statement))
 
+        def executemany(self, *statement: Any) -> Any:
+            return fault.call(lambda: super(Connection, self).executemany(*statement))
+
         def executescript(self, script: str) -> Any:
             return fault.call(lambda: super(Connection, self).executescript(script))
 

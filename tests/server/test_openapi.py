@@ -166,6 +166,9 @@ def test_what_the_server_sends_has_the_schema_of_the_document(
     send("health", "/health")
     send("ready", "/ready")
     send("openapi", "/openapi.json")
+    send("audit", "/audit")
+    send("audit", "/audit?after=run-1,1&limit=1")
+    send("audit", "/audit?limit=x")
     send("list", "/requests?order=newest&q=ship")
     send("list", "/requests?order=random")
     id = send("createKey", "/keys", json={"name": "agent", "scopes": ["ask"]}).json()["key"]["id"]

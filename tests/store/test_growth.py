@@ -225,6 +225,7 @@ async def test_no_statement_looks_through_a_whole_table(folder: Path, stores: di
         "head_all": "takes the last row only",
         "last_position": "the table of sequences has one row",
         "prune_to": "the limit is in its inner query",
+        "last_entries": "of the executions that it is given",
     }
     with closing(sqlite3.connect(folder / f"{LARGE}.db")) as db:
         for name, statement in queries("sqlite").items():

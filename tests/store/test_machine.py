@@ -10,14 +10,16 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 from msgspec import structs
 
+from sayso.chain import Chains
 from sayso.errors import NotFound, RequestMismatch
 from sayso.model import STATUSES, Request
-from sayso.store import Filter, Page, Store
+from sayso.store import AuditPlace, Filter, Page, Put, Store
 from sayso.store.memory import MemoryStore
 from sayso.store.postgres import PostgresStore
 from sayso.store.sqlite import SQLiteStore
@@ -51,6 +53,7 @@ class Twins(RuleBasedStateMachine):
         """`durable`: gives a new and empty store, and removes it."""
         super().__init__()
         self._runner = asyncio.Runner()
+        self._changes = 0
         self._memory = MemoryStore()
         self._place = durable()
         self._durable = self._place.__enter__()
@@ -65,13 +68,13 @@ class Twins(RuleBasedStateMachine):
     @rule(target=requests, execution=EXECUTIONS, durable=st.booleans(), deadline=st.none() | MOMENTS, text=TEXTS)
     def put(self, execution: str, durable: bool, deadline: datetime | None, text: str) -> Request:
         new = request(execution_id=execution, durable=durable, deadline=deadline, context=text, metadata={text: text})
-        self._both(lambda store: store.put(new, asked(new)))
+        self._put(new)
         return new
 
     @rule(stored=requests, execution=EXECUTIONS)
     def put_again(self, stored: Request, execution: str) -> None:
         repeat = request(request_id=stored.request_id, execution_id=execution, prompt="another", durable=stored.durable)
-        self._both(lambda store: store.put(repeat, asked(repeat)))
+        self._put(repeat)
 
     @rule(target=requests)
     def invent(self) -> Request:
@@ -81,6 +84,7 @@ class Twins(RuleBasedStateMachine):
     @rule(pending=requests, text=TEXTS, now=MOMENTS, given_up=st.booleans())
     def settle(self, pending: Request, text: str, now: datetime, given_up: bool) -> None:
         if stored := self._run(self._memory.get(pending.request_id)):
+            self._changes += stored.is_open
             pending = structs.replace(pending, execution_id=stored.execution_id)
         if given_up:
             done = pending.cancelled("no", by="key:a", channel="http", now=now, event_id=request().request_id)
@@ -142,6 +146,11 @@ class Twins(RuleBasedStateMachine):
     def remains(self, one: Request) -> None:
         self._both(lambda store: store.remains(one.request_id))
 
+    @rule(execution=STREAMS, after=EXECUTIONS, number=st.integers(0, 9), limit=LIMITS)
+    def audit(self, execution: str | None, after: str, number: int, limit: int) -> None:
+        place = AuditPlace(execution or after, number)
+        self._both(lambda store: store.audit(execution, after=place, limit=limit))
+
     @rule()
     def reopen(self) -> None:
         self._run(self._durable.close())
@@ -151,8 +160,28 @@ class Twins(RuleBasedStateMachine):
     def holds_the_same_log(self) -> None:
         self._both(lambda store: store.read(None, after=0, limit=1_000))
 
-    def _both(self, call: Any) -> None:
-        assert self._outcome(call, self._durable) == self._outcome(call, self._memory)
+    @invariant()
+    def holds_the_same_audit(self) -> None:
+        self._both(lambda store: store.audit(None, after=AuditPlace(), limit=1_000))
+
+    @invariant()
+    def has_noted_every_change_that_was_made(self) -> None:
+        """Also of what was pruned since, and nothing else."""
+        entries = self._run(self._durable.audit(None, after=AuditPlace(), limit=1_000))
+        chains = Chains()
+        for entry in entries:
+            chains.add(msgspec.json.decode(entry.line))
+        chains.end()
+        assert len(entries) == self._changes
+
+    def _put(self, one: Request) -> None:
+        outcome = self._both(lambda store: store.put(one, asked(one)))
+        self._changes += isinstance(outcome, Put) and outcome.created
+
+    def _both(self, call: Any) -> Any:
+        outcome = self._outcome(call, self._durable)
+        assert outcome == self._outcome(call, self._memory)
+        return outcome
 
     def _outcome(self, call: Any, store: Store) -> Any:
         try:

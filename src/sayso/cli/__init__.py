@@ -6,6 +6,7 @@ import click
 
 from sayso.cli.answer import answer
 from sayso.cli.ask import ask
+from sayso.cli.audit import audit
 from sayso.cli.backup import backup
 from sayso.cli.cancel import cancel
 from sayso.cli.completion import completion
@@ -62,6 +63,7 @@ for command in (
     watch,
     cancel,
     export,
+    audit,
     backup,
     migrate,
     serve,

@@ -64,7 +64,8 @@ def answer(client: Client, *, id: str, comment: str, as_json: bool, **flags: Any
     def send(given: Submission) -> Request:
         import msgspec
 
-        return client.answer(request.request_id, msgspec.structs.replace(given, comment=comment))
+        seen = request.action.digest if request.action else None  # it is this call that is answered, and no other
+        return client.answer(request.request_id, msgspec.structs.replace(given, comment=comment, action_digest=seen))
 
     if said is None:
         from sayso.cli.conversation import converse

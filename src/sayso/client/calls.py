@@ -141,6 +141,28 @@ def release(name: str, holder: str) -> Call[None]:
     return Call("DELETE", f"/leases/{name}", lambda body: None, query=(("holder", holder),))
 
 
+def audit(execution_id: str | None, after: tuple[str, int] | None) -> Call[list[dict[str, Any]]]:
+    """Entries of the audit after that place (execution and number), of one execution or of all. Raises Invalid."""
+    if execution_id is not None and not is_id(execution_id):
+        raise Invalid(Fault("/execution_id", ID_RULE))
+    query = [] if execution_id is None else [("execution_id", execution_id)]
+    if after is not None:
+        query.append(("after", f"{after[0]},{after[1]}"))
+    return Call("GET", "/audit", _entries, query=tuple(query))
+
+
+def place_of(page: list[dict[str, Any]], after: tuple[str, int] | None) -> tuple[str, int]:
+    """How far a page of the audit goes. Raises Misconfigured where that is no further than `after`."""
+    place = (str(page[-1].get("execution_id")), int(page[-1].get("number", 0)))
+    if after is not None and place <= after:
+        raise Misconfigured("it answers, but not as a sayso server does: its audit has no end")
+    return place
+
+
+def _entries(body: bytes) -> list[dict[str, Any]]:
+    return msgspec.json.Decoder(dict[str, Any]).decode_lines(body)
+
+
 _page: Final = msgspec.json.Decoder(RequestPage)
 
 

@@ -123,6 +123,13 @@ class Client:
         """What a call brings that must not be made again, since its reply cannot be had twice: a key's secret, say."""
         return self._do(calls.persist(call, patience=0.0, clock=time.monotonic))
 
+    def audit(self, execution_id: str | None = None) -> Iterator[dict[str, Any]]:
+        """The entries of the audit, as docs/security.md has them, of one execution or of all, page by page."""
+        after = None
+        while page := self._do(calls.persist(calls.audit(execution_id, after), **self._times())):
+            yield from page
+            after = calls.place_of(page, after)
+
     def follow(self, execution_id: str | None = None, *, after: str | None = None) -> Generator[Told]:
         """The events of an execution, or of all, as they come, without a gap or a repeat, for ever.
 
@@ -270,6 +277,14 @@ class AsyncClient:
     async def release(self, name: str, holder: str) -> None:
         """As `Client.release`."""
         await self._do(calls.persist(calls.release(name, holder), **self._times()))
+
+    async def audit(self, execution_id: str | None = None) -> AsyncIterator[dict[str, Any]]:
+        """As `Client.audit`."""
+        after = None
+        while page := await self._do(calls.persist(calls.audit(execution_id, after), **self._times())):
+            for entry in page:
+                yield entry
+            after = calls.place_of(page, after)
 
     async def follow(self, execution_id: str | None = None, *, after: str | None = None) -> AsyncGenerator[Told]:
         """As `Client.follow`."""

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 
 from sayso.errors import SaysoError
 from sayso.server import (
+    audit,
     health,
     inbox,
     keys,
@@ -61,6 +62,7 @@ def build(access: Access, *, api_key: str | None = None, allow_origins: Iterable
             *leases.routes(access),
             *keys.routes(access),
             *tickets.routes(access, issued),
+            *audit.routes(access),
             *sse.routes(access),
             *longpoll.routes(access),
             *websocket.routes(access, lock),

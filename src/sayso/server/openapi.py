@@ -208,6 +208,7 @@ def _paths() -> dict[str, Any]:
             "put": _operation("lease", [name], {"204": {"description": "It is yours."}}, "LeaseWanted", "409", "413"),
             "delete": _operation("release", [name, holder], {"204": {"description": "It is no longer yours."}}, None),
         },
+        "/audit": {"get": _operation("audit", _AUDITED, _ENTRIES, None)},
         "/events/human-input": {"get": _operation("streamAll", [cursor, cursor_header], stream, None) | token},
         "/events/human-input/{execution_id}": {
             "get": _operation("stream", [execution, cursor, cursor_header], stream, None) | token
@@ -277,3 +278,16 @@ def _parameter(name: str, place: str, schema: dict[str, Any], description: str =
 
 def _answer(status: str, description: str, schema: str, media: str = "application/json") -> dict[str, Any]:
     return {status: {"description": description, "content": {media: {"schema": {"$ref": _REF.format(name=schema)}}}}}
+
+
+_AUDITED: Final = [
+    _parameter("execution_id", "query", _ID),
+    _parameter("after", "query", {"type": "string"}, "EXECUTION,NUMBER of the last entry of the page before."),
+    _parameter("limit", "query", {"type": "integer", "minimum": 1, "maximum": limits.PAGE}),
+]
+_ENTRIES: Final = {
+    "200": {
+        "description": "Entries as JSON lines; none: there are no further ones.",
+        "content": {"application/jsonl": {"schema": {"type": "string"}}},
+    }
+}

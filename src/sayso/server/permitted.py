@@ -7,12 +7,13 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from typing import Final
 
+from sayso.audit import Entry
 from sayso.errors import Forbidden, NotFound
 from sayso.gateway import NO_REQUEST, Batch, Gateway, Place
 from sayso.keys import KeyMade, KeyShown, KeyWanted, Rotation, Scope, fits
-from sayso.model import Question, Request, Submission
+from sayso.model import HTTP, Question, Request, Submission
 from sayso.server.caller import Caller
-from sayso.store import Filter, Page
+from sayso.store import AuditPlace, Filter, Page
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ RULES: Final[Mapping[str, Rule]] = {
     "keep": _rule("ask"),
     "lease": _rule("ask"),
     "keys": _rule("admin"),
+    "audit": _rule("admin"),
 }
 """Each use of the server. docs/protocol.md has the same table with the addresses."""
 
@@ -54,7 +56,8 @@ class Permitted:
 
     async def ask(self, question: Question) -> tuple[Request, bool]:
         self._check("ask", question.execution_id)
-        return await self._gateway.ask(question, by=self._caller.by, durable=True)
+        channel = self._caller.channel or HTTP
+        return await self._gateway.ask(question, by=self._caller.by, channel=channel, durable=True)
 
     async def look(self, request_id: str, *, wait: float) -> Request:
         await self._check_request("look", request_id)
@@ -119,6 +122,12 @@ class Permitted:
     async def revoke_key(self, id: str) -> KeyShown:
         self._check("keys")
         return await self._gateway.keys.revoke(id)
+
+    async def audit(self, execution_id: str | None, *, after: AuditPlace, limit: int) -> Sequence[Entry]:
+        self._check("audit", execution_id)
+        if execution_id is None and self._caller.among is not None:
+            raise Forbidden("this key sees some executions alone; name one: execution_id=")
+        return await self._gateway.audit(execution_id, after=after, limit=limit)
 
     def _held(self) -> AbstractAsyncContextManager[None]:
         return self._gateway.keys.held(self._caller.key)

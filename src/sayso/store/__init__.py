@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple, Protocol, runtime_checkable
 
 from sayso import limits
+from sayso.audit import Entry
 from sayso.keys import Change, Key
 from sayso.model import InputCompleted, InputRequired, Request, Status
 from sayso.wire import Event
@@ -77,6 +78,13 @@ class Kept(NamedTuple):
     data: bytes
 
 
+class AuditPlace(NamedTuple):
+    """How far the audit was read: up to entry `number` of this execution. By default: nothing yet."""
+
+    execution_id: str = ""
+    number: int = 0
+
+
 TAKEN: Final = "This request_id belongs to a question that was settled and then removed; use a new id."
 """What whoever asks under the id of a pruned request is told."""
 
@@ -116,13 +124,15 @@ class Store(Protocol):
         """Finishes what was begun and lets go of the storage; `changes()` ends. Idempotent."""
 
     async def put(self, request: Request, fact: InputRequired) -> Put:
-        """Stores a new request and its event, both or neither, durable on return; a taken id changes nothing.
+        """Stores a new request, its event and its entry in the audit, all or none, durable on return; a taken id
+        changes nothing.
 
         Raises RequestMismatch for the id of a request that was pruned.
         """
 
     async def settle(self, request: Request, fact: InputCompleted) -> Settled:
-        """Replaces the pending request of the same id and appends its event, both or neither, durable on return.
+        """Replaces the pending request of the same id and appends its event and its entry in the audit, all or none,
+        durable on return.
 
         Compare-and-set: of many calls exactly one wins, ever. Raises NotFound for an unknown id.
         """
@@ -149,6 +159,13 @@ class Store(Protocol):
         Never shows an event before one with a smaller position has become visible; a position that is missing between
         two others was pruned. `open_only`: only the asking events
         of requests that are still pending.
+        """
+
+    async def audit(self, execution_id: str | None, *, after: AuditPlace, limit: int) -> Sequence[Entry]:
+        """At most `limit` entries of the audit after that place, of one execution or (None) of all: in the order of the
+        executions' ids, as bytes, and of each in the order of its chain.
+
+        Entries are never changed and never removed; `prune` leaves them, and their numbers go on after it.
         """
 
     async def keep(self, execution_id: str, request_id: str, data: bytes, now: datetime) -> None:

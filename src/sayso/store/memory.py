@@ -12,10 +12,23 @@ from typing import NamedTuple
 
 import msgspec
 
+from sayso.audit import Draft, Entry
 from sayso.errors import NotFound, RequestMismatch
 from sayso.keys import Change, Key, fits, in_order
 from sayso.model import Fact, InputCompleted, InputRequired, Request
-from sayso.store import SECRET_BYTES, TAKEN, Filter, Kept, Located, Page, Put, Settled, mentions, within_batch
+from sayso.store import (
+    SECRET_BYTES,
+    TAKEN,
+    AuditPlace,
+    Filter,
+    Kept,
+    Located,
+    Page,
+    Put,
+    Settled,
+    mentions,
+    within_batch,
+)
 from sayso.store.changes import Changes
 from sayso.wire import Event
 
@@ -41,6 +54,7 @@ class MemoryStore:
         self._secrets: dict[str, bytes] = {}
         self._keys: dict[str, Key] = {}
         self._tickets: dict[str, datetime] = {}
+        self._audit: dict[str, list[Entry]] = {}
         self._changes = Changes()
         self._origin = str(uuid.uuid4())
         self._tombstones: dict[str, Request] = {}
@@ -59,6 +73,7 @@ class MemoryStore:
             raise RequestMismatch(TAKEN)
         self._requests[request.request_id] = request
         self._positions[request.request_id] = self._append(fact).position
+        self._note(request)
         return Put(request, created=True)
 
     async def settle(self, request: Request, fact: InputCompleted) -> Settled:
@@ -70,6 +85,7 @@ class MemoryStore:
         self._requests[request.request_id] = request
         self._fell_silent(request.execution_id, fact.timestamp)
         self._append(fact)
+        self._note(request)
         return Settled(request, won=True)
 
     async def get(self, request_id: str) -> Request | None:
@@ -104,6 +120,16 @@ class MemoryStore:
         later = islice(stream, bisect_right(stream, after, key=lambda event: event.position), None)
         found = (event for event in later if not open_only or self._asks_what_is_open(event))
         return list(within_batch(islice(found, limit)))
+
+    async def audit(self, execution_id: str | None, *, after: AuditPlace, limit: int) -> Sequence[Entry]:
+        chains = sorted(self._audit) if execution_id is None else [execution_id]
+        later = (
+            entry
+            for id in chains
+            for entry in self._audit.get(id, [])[after.number if id == (execution_id or after.execution_id) else 0 :]
+            if id >= after.execution_id or execution_id is not None
+        )
+        return list(islice(later, limit))
 
     async def keep(self, execution_id: str, request_id: str, data: bytes, now: datetime) -> None:
         self._streams.setdefault(execution_id, [])
@@ -209,6 +235,11 @@ class MemoryStore:
         self._events[event.event_id] = event
         self._changes.add(fact.execution_id)
         return event
+
+    def _note(self, request: Request) -> None:
+        chain = self._audit.setdefault(request.execution_id, [])
+        last = chain[-1] if chain else None
+        chain.append(Draft.of(request).after(last.number if last else 0, last.hash if last else None))
 
     def _asks_what_is_open(self, event: Event) -> bool:
         return event.type == "human_input_required" and self._requests[event.request_id].is_open

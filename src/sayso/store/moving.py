@@ -54,6 +54,7 @@ TABLES: Final = (
     Table("leases", "name", ("name", "holder", "until")),
     Table("keys", "id", ("id", "last_used_at", "data")),
     Table("tickets", "id", ("id", "until")),
+    Table("audit", "execution_id, number", ("execution_id", "number", "hash", "data")),
 )
 """Everything that a store holds. A migration that adds a table, or a column, adds it here, and to the statement
 `move_<table>` of SQLite; a test compares this with both schemas."""

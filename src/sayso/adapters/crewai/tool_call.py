@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from sayso.adapters.crewai.endings import Unanswered, answer_of, printable
 from sayso.adapters.crewai.identity import crew_origin, role_of
 from sayso.adapters.crewai.wording import as_json, usable_schema
+from sayso.digest import action_digest
 from sayso.fit import line
 from sayso.model import Action, Question, Request
 
@@ -82,6 +83,9 @@ class ToolCall:
                 return False
             self._pin(answer.edited)
         elif answer.decision == "approve":
+            wanted = self._action()
+            if outcome.action is None or outcome.action.digest != action_digest(wanted.name, wanted.args):
+                raise Refused("what was approved is another call than the agent's")  # a prepared question may show one
             self._pin(self._wanted)
         else:  # a prepared question may be of another kind
             raise Refused("the answer did not approve it")

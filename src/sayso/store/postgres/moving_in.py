@@ -15,6 +15,7 @@ from sayso.store.sql import queries
 
 _STEP: Final = 1_000
 """Rows read back at once; their contents stay where they are."""
+_BYTES: Final = frozenset({"data", "hash"})
 _Q: Final = queries("postgres")
 
 
@@ -99,7 +100,7 @@ async def _compare(
 
 async def _rows(connection: Connection, table: Table) -> AsyncGenerator[Row, None]:
     """What is in the database, with digests in place of contents."""
-    columns = ", ".join("sha256(data)" if name == "data" else name for name in table.columns)
+    columns = ", ".join(f"sha256({name})" if name in _BYTES else name for name in table.columns)
     text = f"SELECT {columns} FROM sayso.{table.name} ORDER BY {table.key}"  # noqa: S608 - constants
     async for row in connection.cursor(text, prefetch=_STEP):
         if table.takes(values := tuple(row)):

@@ -12,10 +12,11 @@ from typing import Any, Final, TypeVar
 import asyncpg
 
 from sayso import limits
+from sayso.audit import Entry
 from sayso.errors import NotFound, RequestMismatch, StoreFailed
 from sayso.keys import Change, Key
 from sayso.model import InputCompleted, InputRequired, Request
-from sayso.store import SECRET_BYTES, TAKEN, Filter, Kept, Located, Page, Put, Settled
+from sayso.store import SECRET_BYTES, TAKEN, AuditPlace, Filter, Kept, Located, Page, Put, Settled
 from sayso.store.changes import Changes
 from sayso.store.postgres.address import Address
 from sayso.store.postgres.connection import (
@@ -121,6 +122,13 @@ class PostgresStore:
         if events and self._watcher is not None:
             self._watcher.saw(events[-1].position, events[-1].event_id)
         return events
+
+    async def audit(self, execution_id: str | None, *, after: AuditPlace, limit: int) -> Sequence[Entry]:
+        if execution_id is None:
+            rows = await self._rows("audit_all", after.execution_id, after.number, limit)
+        else:
+            rows = await self._rows("audit_execution", execution_id, after.number, limit)
+        return [Entry(*row) for row in rows]
 
     async def keep(self, execution_id: str, request_id: str, data: bytes, now: datetime) -> None:
         await self._rows("keep", request_id, execution_id, now, data)

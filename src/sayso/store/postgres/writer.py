@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 
 import asyncpg
 
+from sayso.audit import Draft
 from sayso.errors import StoreFailed
 from sayso.model import Fact, InputRequired, Request
 from sayso.store.postgres.address import Address
@@ -29,7 +30,7 @@ _Q: Final = queries("postgres")
 
 
 class Became(NamedTuple):
-    """What became of an item; see `sayso.append` in the first migration."""
+    """What became of an item; see `sayso.append` in the first migration, and `sayso.append_2`."""
 
     outcome: str
     stored: bytes | None
@@ -38,7 +39,7 @@ class Became(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Item:
-    """A row for `sayso.append`, and who waits for what becomes of it."""
+    """A row for `sayso.append_2`, and who waits for what becomes of it."""
 
     row: tuple[Any, ...]
     execution_id: str
@@ -48,7 +49,7 @@ class Item:
     @classmethod
     def of(cls, request: Request, fact: Fact, node: int | None) -> Item:
         """`node`: the process that lives while it holds its lock; None where it has none."""
-        data, (head, tail) = encode(request), Event.around_seq(fact)
+        data, (head, tail), note = encode(request), Event.around_seq(fact), Draft.of(request)
         row = (
             isinstance(fact, InputRequired),
             request.request_id,
@@ -63,6 +64,8 @@ class Item:
             fact.event_id,
             head,
             tail,
+            note.head,
+            note.tail,
         )
         size = len(data) + len(head) + len(tail)
         return cls(row, request.execution_id, size, asyncio.get_running_loop().create_future())

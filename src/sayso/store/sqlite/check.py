@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from sayso.errors import StoreDamaged
 from sayso.store.sql import queries
+from sayso.store.sqlite.entries import check_entries
 from sayso.store.sqlite.mark import Mark
 from sayso.store.sqlite.rows import REQUEST_COLUMNS, event_of, kept_of, key_of, pruned_position, request_of
 
@@ -20,6 +21,8 @@ WITH_SUMS: Final = 3
 """The migration that gave rows their checksums."""
 _WITH_KEYS: Final = 4
 """The migration that gave the store keys."""
+_WITH_AUDIT: Final = 5
+"""The migration that gave it an audit."""
 WHOLE: Final = 256 * 1024 * 1024
 """Bytes up to which a file is checked whole when it is opened: a second or two, for who asks waits meanwhile. A larger
 one is checked row by row as it is read, and whole by `sayso backup`."""
@@ -48,6 +51,8 @@ def check_whole(db: sqlite3.Connection, path: Path, version: int) -> list[str]:
         return []
     try:
         faults = [*_damaged_rows(db, version), *_check_events(db)]
+        if version >= _WITH_AUDIT:
+            faults += check_entries(db)
         _check_streams(db)
     except StoreDamaged as exc:
         raise damaged(path, exc.detail) from exc

@@ -16,13 +16,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final, TypeVar
 
+from sayso.audit import Draft, Entry
 from sayso.errors import NotFound, RequestMismatch, StoreDamaged, StoreFailed
 from sayso.keys import Change, Key
 from sayso.model import Fact, InputCompleted, InputRequired, Request, Status
-from sayso.store import SECRET_BYTES, TAKEN, Filter, Kept, Located, Page, Put, Settled, within_batch
+from sayso.store import SECRET_BYTES, TAKEN, AuditPlace, Filter, Kept, Located, Page, Put, Settled, within_batch
 from sayso.store.changes import Changes
 from sayso.store.sql import queries
 from sayso.store.sqlite.check import check_file, mark_of
+from sayso.store.sqlite.entries import read_entries
 from sayso.store.sqlite.file import connect, failures, migrate, version
 from sayso.store.sqlite.keys import all_keys, change_keys, redeem, used_keys
 from sayso.store.sqlite.lists import list_requests
@@ -79,22 +81,27 @@ class SQLiteStore:
         self._changes.end()
 
     async def put(self, request: Request, fact: InputRequired) -> Put:
+        note = Draft.of(request)
+
         def write(db: sqlite3.Connection) -> Written[Put]:
-            if stored := get_request(db, request.request_id):
+            if db.execute(_Q["is_taken"], {"request_id": request.request_id}).fetchone()[0]:
+                stored = get_request(db, request.request_id)
+                if stored is None:
+                    raise RequestMismatch(TAKEN)
                 return Put(stored, created=False), None
-            if db.execute(_Q["get_tombstone"], {"request_id": request.request_id}).fetchone():
-                raise RequestMismatch(TAKEN)
             row = row_of_request(request) | {"position": _append(db, fact)}
             db.execute(_Q["insert_request"], row)
-            return Put(request, created=True), request.execution_id
+            return Put(request, created=True), note
 
         return await self._write(write)
 
     async def settle(self, request: Request, fact: InputCompleted) -> Settled:
+        note = Draft.of(request)
+
         def write(db: sqlite3.Connection) -> Written[Settled]:
             if db.execute(_Q["settle_request"], row_of_request(request)).rowcount:
                 _append(db, fact)
-                return Settled(request, won=True), request.execution_id
+                return Settled(request, won=True), note
             stored = get_request(db, request.request_id)
             if stored is None:
                 raise NotFound
@@ -131,6 +138,9 @@ class SQLiteStore:
             return events
 
         return await self._read(find)
+
+    async def audit(self, execution_id: str | None, *, after: AuditPlace, limit: int) -> Sequence[Entry]:
+        return await self._read(lambda db: read_entries(db, execution_id, after, limit))
 
     async def keep(self, execution_id: str, request_id: str, data: bytes, now: datetime) -> None:
         def write(db: sqlite3.Connection) -> Written[None]:

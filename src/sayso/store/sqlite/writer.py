@@ -7,13 +7,15 @@ import logging
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from typing import Any, Final, NamedTuple, TypeVar
 
+from sayso.audit import Draft
 from sayso.errors import StoreFailed
 from sayso.store.changes import Changes
 from sayso.store.sql import queries
+from sayso.store.sqlite.entries import append_entries
 from sayso.store.sqlite.file import failures
 from sayso.store.sqlite.mark import Mark
 
@@ -76,6 +78,7 @@ class Writer:
             with failures():
                 db.execute("BEGIN IMMEDIATE")
                 outcomes = [self._attempt(db, job) for job in batch]
+                append_entries(db, [*_notes(outcomes)])
                 (position,) = db.execute(_Q["last_position"]).fetchone()
                 db.execute("COMMIT")
             self._mark.raise_to(position)
@@ -104,23 +107,25 @@ class Writer:
                 db.execute("RELEASE job")
 
     def _finish(self, batch: list[Job], outcomes: list[Any]) -> None:
-        changed = set()
         for job, outcome in zip(batch, outcomes, strict=True):
-            if isinstance(outcome, BaseException):
-                if not job.future.done():
-                    job.future.set_exception(outcome)
+            if job.future.done():
                 continue
-            result, execution_id = outcome
-            if execution_id is not None:
-                changed.add(execution_id)
-            if not job.future.done():
-                job.future.set_result(result)
-        if changed:
+            if isinstance(outcome, BaseException):
+                job.future.set_exception(outcome)
+            else:
+                job.future.set_result(outcome[0])
+        if changed := {note.execution_id for note in _notes(outcomes)}:
             self._changes.update(changed)
 
 
-Written = tuple[T, str | None]
-"""What a write gives back, and the execution that got an event by it."""
+def _notes(outcomes: list[Any]) -> Iterator[Draft]:
+    for outcome in outcomes:
+        if not isinstance(outcome, BaseException) and outcome[1] is not None:
+            yield outcome[1]
+
+
+Written = tuple[T, Draft | None]
+"""What a write gives back, and the note of the change that it made: its execution got an event."""
 Work = Callable[[sqlite3.Connection], Written[T]]
 
 

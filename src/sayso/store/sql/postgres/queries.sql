@@ -8,7 +8,16 @@ SELECT EXISTS (SELECT FROM pg_catalog.pg_tables WHERE schemaname = 'sayso' AND t
 SELECT key, value FROM sayso.meta WHERE key IN ('schema_version', 'readable_from');
 
 -- name: append
-SELECT outcome, stored, at FROM sayso.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13);
+SELECT outcome, stored, at
+FROM sayso.append_2($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15);
+
+-- name: audit_all
+SELECT execution_id, number, hash, data FROM sayso.audit
+WHERE (execution_id, number) > ($1, $2) ORDER BY execution_id, number LIMIT $3;
+
+-- name: audit_execution
+SELECT execution_id, number, hash, data FROM sayso.audit
+WHERE execution_id = $1 AND number > $2 ORDER BY number LIMIT $3;
 
 -- name: get_request
 SELECT data FROM sayso.requests WHERE request_id = $1;

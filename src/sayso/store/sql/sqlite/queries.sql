@@ -20,6 +20,24 @@ ON CONFLICT (execution_id) DO UPDATE SET quiet_since = max(ifnull(quiet_since, '
 INSERT INTO events (execution_id, seq, event_id, type, request_id, data, crc)
 VALUES (:execution_id, :seq, :event_id, :type, :request_id, :data, :crc);
 
+-- name: last_entries
+-- Of each of these executions.
+SELECT a.execution_id, a.number, a.hash FROM json_each(:execution_ids) AS wanted
+JOIN audit AS a ON a.execution_id = wanted.value
+    AND a.number = (SELECT max(number) FROM audit WHERE execution_id = wanted.value);
+
+-- name: append_entry
+INSERT INTO audit (execution_id, number, hash, data) VALUES (:execution_id, :number, :hash, :data);
+
+-- name: audit_all
+-- As bytes, whatever has become of them.
+SELECT execution_id, number, CAST(hash AS BLOB), CAST(data AS BLOB) FROM audit
+WHERE (execution_id, number) > (:execution_id, :number) ORDER BY execution_id, number LIMIT :limit;
+
+-- name: audit_execution
+SELECT execution_id, number, CAST(hash AS BLOB), CAST(data AS BLOB) FROM audit
+WHERE execution_id = :execution_id AND number > :number ORDER BY number LIMIT :limit;
+
 -- name: insert_request
 INSERT INTO requests (position, request_id, execution_id, status, durable, deadline_at, settled_at, data, crc)
 VALUES (:position, :request_id, :execution_id, :status, :durable, :deadline_at, NULL, :data, :crc);
@@ -32,6 +50,10 @@ WHERE request_id = :request_id AND status = 'pending';
 -- name: get_request
 SELECT request_id, execution_id, status, durable, deadline_at, settled_at, data, crc FROM requests
 WHERE request_id = :request_id;
+
+-- name: is_taken
+SELECT EXISTS (SELECT 1 FROM requests WHERE request_id = :request_id)
+    OR EXISTS (SELECT 1 FROM tombstones WHERE request_id = :request_id);
 
 -- name: get_tombstone
 SELECT request_id, execution_id, status, settled_by, settled_at FROM tombstones WHERE request_id = :request_id;
@@ -188,10 +210,14 @@ SELECT id, last_used_at, data, crc FROM keys ORDER BY id;
 -- name: move_tickets
 SELECT id, until FROM tickets ORDER BY id;
 
+-- name: move_audit
+SELECT execution_id, number, CAST(hash AS BLOB), CAST(data AS BLOB) FROM audit ORDER BY execution_id, number;
+
 -- name: move_count
 -- Of what there may be many.
 SELECT (SELECT count(*) FROM streams) + (SELECT count(*) FROM events) + (SELECT count(*) FROM requests)
-     + (SELECT count(*) FROM tombstones) + (SELECT count(*) FROM resumes) + (SELECT count(*) FROM leases);
+     + (SELECT count(*) FROM tombstones) + (SELECT count(*) FROM resumes) + (SELECT count(*) FROM leases)
+     + (SELECT count(*) FROM audit);
 
 -- name: keys
 SELECT id, last_used_at, data, crc FROM keys ORDER BY id;
