@@ -2,7 +2,6 @@
 -- SHA-256 of that. It outlives what it speaks of: retention removes nothing here.
 
 CREATE TABLE audit (
-    id           INTEGER PRIMARY KEY,
     execution_id TEXT NOT NULL,
     number       INTEGER NOT NULL,
     hash         BLOB NOT NULL,

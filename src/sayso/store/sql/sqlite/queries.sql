@@ -211,7 +211,8 @@ SELECT id, last_used_at, data, crc FROM keys ORDER BY id;
 SELECT id, until FROM tickets ORDER BY id;
 
 -- name: move_audit
-SELECT execution_id, number, CAST(hash AS BLOB), CAST(data AS BLOB) FROM audit ORDER BY execution_id, number;
+SELECT execution_id, number, CAST(hash AS BLOB) AS hash, CAST(data AS BLOB) AS data FROM audit
+ORDER BY execution_id, number;
 
 -- name: move_count
 -- Of what there may be many.
