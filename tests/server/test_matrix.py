@@ -92,6 +92,7 @@ _EACH = [
     Try("lease", "DELETE", "/leases/{name}", _http("DELETE", "/leases/{new}?holder=a")),
     Try("follow", "POST", "/tickets", _http("POST", "/tickets", json={"all": True})),
     Try("follow", "POST", "/tickets", _http("POST", "/tickets", json={"execution_id": "run-1"})),
+    Try("audit", "GET", "/audit", _http("GET", "/audit")),
     Try("keys", "GET", "/keys", _http("GET", "/keys")),
     Try("keys", "POST", "/keys", lambda holder, _: holder.call("POST", "/keys", json=_KEY | {"name": new_id()})),
     Try("keys", "POST", "/keys/{id}/rotate", lambda holder, _: _turn(holder, "rotate")),
