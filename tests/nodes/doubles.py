@@ -12,6 +12,8 @@ from typing import Any, Final
 
 from sayso.store.changes import Changes
 from sayso.store.postgres import store as postgres_store
+from sayso.store.postgres import writer as postgres_writer
+from sayso.store.postgres.lane import Lane
 from sayso.store.postgres.watcher import Watcher
 from sayso.store.postgres.writer import Became, Writer
 from tests.crash.doubles import WINDOW
@@ -22,12 +24,12 @@ AWAY: Final = 1.5
 """Seconds until a node listens again that has lost its connection."""
 
 
-class SlowWriter(Writer):
+class SlowLane(Lane):
     """The real one, with time before a commit, and between a commit and its acknowledgement."""
 
-    async def _append(self, columns: list[list[Any]]) -> Any:
+    async def append(self, columns: list[list[Any]]) -> Any:
         await asyncio.sleep(WINDOW)
-        rows = await super()._append(columns)
+        rows = await super().append(columns)
         await asyncio.sleep(WINDOW)
         return rows
 
@@ -35,22 +37,22 @@ class SlowWriter(Writer):
 class HastyWriter(Writer):
     """Acknowledges long before it commits."""
 
-    async def _commit(self, batch: list[Any]) -> None:
+    async def _commit(self, lane: Lane, batch: list[Any]) -> None:
         for item in batch:
             item.became.set_result(Became("done", None, None))
         await asyncio.sleep(10 * WINDOW)
-        await super()._commit(batch)
+        await super()._commit(lane, batch)
 
 
-class HoldingWriter(Writer):
+class HoldingLane(Lane):
     """Takes the lock of the feed in one step, and commits in another one."""
 
-    async def _append(self, columns: list[list[Any]]) -> Any:
+    async def append(self, columns: list[list[Any]]) -> Any:
         connection = await postgres_store.pool(self._address, 1)
         async with connection.acquire() as one, one.transaction():
             await one.execute("SELECT FROM sayso.feed FOR UPDATE")
             await asyncio.sleep(HELD)
-        return await super()._append(columns)
+        return await super().append(columns)
 
 
 def _mute() -> None:
@@ -88,17 +90,21 @@ def _indifferent() -> None:
     Changes.add_any = lambda _self: None  # type: ignore[method-assign]
 
 
-def _writing_with(writer: type[Writer]) -> Callable[[], None]:
+def _appending_with(lane: type[Lane]) -> Callable[[], None]:
     def use() -> None:
-        postgres_store.Writer = writer  # type: ignore[misc]
+        postgres_writer.Lane = lane  # type: ignore[misc]
 
     return use
 
 
+def _hasty() -> None:
+    postgres_store.Writer = HastyWriter  # type: ignore[misc]
+
+
 DOUBLES: Final[dict[str, Callable[[], None]]] = {
-    "slow": _writing_with(SlowWriter),
-    "hasty": _writing_with(HastyWriter),
-    "holding": _writing_with(HoldingWriter),
+    "slow": _appending_with(SlowLane),
+    "hasty": _hasty,
+    "holding": _appending_with(HoldingLane),
     "mute": _mute,
     "blind": _blind,
     "late": _late,

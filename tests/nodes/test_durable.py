@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 import pytest
 
+from sayso.keys import KeyWanted, created
+from sayso.store import Kept
 from sayso.store.postgres import PostgresStore
 from tests.builders import NOW, answered, asked, completed, request
 from tests.pgbouncer import PgBouncer
@@ -44,6 +47,9 @@ async def opened(url: str) -> AsyncIterator[PostgresStore]:
             await store.close()
 
 
+AGENT = KeyWanted(name="agent", scopes=("ask",), executions=("run-*",))
+
+
 async def test_each_thing_outlives_a_kill_right_after_it(hasty: Cluster, url: str) -> None:
     pending = request()
     async with opened(url) as store:
@@ -63,7 +69,17 @@ async def test_each_thing_outlives_a_kill_right_after_it(hasty: Cluster, url: st
         await store.keep("run-1", "draft", b"kept", NOW)
         hasty.kill()
         hasty.start()
-        assert await store.kept("draft") == b"kept"
+        assert await store.kept("draft") == Kept("run-1", b"kept")
+
+        await store.change_keys(lambda there: created(there, AGENT, id="id", hash="hash", now=NOW))
+        hasty.kill()
+        hasty.start()
+        assert [key.name for key in await store.keys()] == ["agent"]
+
+        assert await store.redeem("ticket", NOW + timedelta(minutes=1), NOW)
+        hasty.kill()
+        hasty.start()
+        assert not await store.redeem("ticket", NOW + timedelta(minutes=1), NOW)
 
         secret = await store.secret("session")
         hasty.kill()

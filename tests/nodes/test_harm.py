@@ -132,7 +132,8 @@ async def test_a_postgres_that_is_not_asked_to_write_at_once_is_found_out(
     async with nodes(log, tmp_path, ""):
         pass  # which makes the tables
     durable.sql(
-        "DO $$ BEGIN EXECUTE replace(pg_get_functiondef('sayso.append'::regproc), '''off''', '''never'''); END $$", log
+        "DO $$ BEGIN EXECUTE replace(pg_get_functiondef('sayso.append_2'::regproc), '''off''', '''never'''); END $$",
+        log,
     )
     durable.sql("CHECKPOINT")
     # Whoever followed what is lost then is told nothing more, or a reset: the log goes back.

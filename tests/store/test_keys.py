@@ -15,7 +15,7 @@ from sayso.errors import NameTaken
 from sayso.keys import Change, Key, KeyWanted, created, fits, revoked
 from sayso.store import Filter, Keys, Store
 from sayso.store.sqlite import SQLiteStore
-from tests.builders import NOW, asked, new_id, request
+from tests.builders import NOW, asked, request
 
 LATER = NOW + timedelta(hours=1)
 
@@ -154,19 +154,4 @@ async def test_a_key_that_changed_on_the_disk_opens_nothing_and_harms_no_other(
     await store.open()
     assert "key id-a is damaged" in caplog.text
     assert [key.id for key in await store.keys()] == ["id-b"]
-    await store.close()
-
-
-async def test_earlier_code_opens_a_store_until_there_are_keys_in_it(tmp_path: Path) -> None:
-    store = SQLiteStore(tmp_path / "used.db")
-
-    def readable_from() -> str:
-        with closing(sqlite3.connect(store.path)) as db:
-            return str(db.execute("SELECT value FROM meta WHERE key = 'readable_from'").fetchone()[0])
-
-    await store.open()
-    with closing(sqlite3.connect(store.path, isolation_level=None)) as db:  # as it was before there was an audit
-        db.execute("UPDATE meta SET value = '3' WHERE key = 'readable_from'")
-    await store.change_keys(lambda _: making(new_id()))
-    assert readable_from() == "4"
     await store.close()

@@ -23,10 +23,9 @@ async def change_keys(connection: Connection, change: Callable[[Sequence[Key]], 
     """See `Keys.change_keys`. Done again after an outage that swallowed the word of it, it changes nothing more."""
     async with connection.transaction():
         await connection.execute("SET LOCAL idle_in_transaction_session_timeout = '5s'")
-        await connection.execute("SELECT set_config('synchronous_commit', 'on', true)")
+        await connection.execute(_Q["wait_for_disk"])
         await connection.execute(_Q["lock_keys"])
         done = change(keys_of(await connection.fetch(_Q["keys"])))
-        await connection.execute(_Q["need_keys"])
         for key in done.put:
             data = encode(msgspec.structs.replace(key, last_used_at=None))
             await connection.execute(_Q["put_key"], key.id, data)

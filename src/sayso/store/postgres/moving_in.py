@@ -38,8 +38,6 @@ async def move_in(url: str, source: Outgoing, told: Told) -> Moved:
         told("checking the store", 0, 0)
         await source.check()
         sums = await _take(connection, source, told, is_here=already)
-        if any(table.name == "keys" and sum.rows for table, sum in sums.items()):
-            await connection.execute(_Q["need_keys"])
         await _compare(connection, address, sums, told, already=already)
         return Moved(**(await connection.fetch(_Q["move_counts"]))[0], already=already)
 

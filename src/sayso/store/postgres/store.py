@@ -40,8 +40,8 @@ from sayso.wire import Event, decode_request
 T = TypeVar("T")
 
 _READERS: Final = 8
-"""Connections for reads and small writes, made when they are wanted. With the writer's and the watcher's, a process
-has ten at the most."""
+"""Connections for reads and small writes, made when they are wanted. With those that append and the watcher's, a
+process has eleven at the most."""
 
 _Q: Final = queries("postgres")
 

@@ -6,17 +6,15 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
-
-import asyncpg
 
 from sayso.audit import Draft
 from sayso.errors import StoreFailed
 from sayso.model import Fact, InputRequired, Request
 from sayso.store.postgres.address import Address
-from sayso.store.postgres.connection import CONNECT, Own, connect, failures, is_refusal, statement, through_outages
+from sayso.store.postgres.connection import failures, is_refusal, through_outages
+from sayso.store.postgres.lane import Lane
 from sayso.store.sql import queries
 from sayso.wire import Event, encode
 
@@ -24,7 +22,12 @@ logger = logging.getLogger(__name__)
 
 _BATCH: Final = 256
 """Items in one commit at the most: past this, waiting for the batch costs more than the next commit."""
+_SMALL: Final = 32
+"""Items that are not worth two commits."""
 _BATCH_BYTES: Final = 8 * 1024 * 1024
+LANES: Final = 2
+"""While PostgreSQL commits one batch, and it can only one at a time, this process sees to the other: what became of it,
+and what comes next."""
 
 _Q: Final = queries("postgres")
 
@@ -72,17 +75,15 @@ class Item:
 
 
 class Writer:
-    """The one connection of this process that appends. `told` hears after each commit which executions came how far."""
+    """The connections of this process that append. `told` hears after each commit which executions came how far."""
 
     def __init__(self, address: Address, told: Callable[[Mapping[str, int]], None], unsure: Callable[[], None]) -> None:
-        self._address = address
         self._told = told
         self._unsure = unsure
-        self._connection: Own | None = None
         self._waiting: deque[Item] = deque()
         self._news = asyncio.Event()
         self._closing = False
-        self._task = asyncio.create_task(self._run(), name="sayso-write")
+        self._lanes = [asyncio.create_task(self._run(Lane(address)), name="sayso-write") for _ in range(LANES)]
 
     async def append(self, item: Item) -> Became:
         """Raises StoreFailed."""
@@ -96,32 +97,35 @@ class Writer:
         """Finishes what waits."""
         self._closing = True
         self._news.set()
-        await self._task
+        await asyncio.gather(*self._lanes)
 
-    async def _run(self) -> None:
+    async def _run(self, lane: Lane) -> None:
         try:
             while not (self._closing and not self._waiting):
                 await self._news.wait()
-                self._news.clear()
                 while self._waiting:
-                    await self._commit(self._next_batch())
+                    await self._commit(lane, self._next_batch())
+                if not self._closing:
+                    self._news.clear()
         finally:
-            await self._let_go()
+            await lane.let_go()
 
     def _next_batch(self) -> list[Item]:
+        """Half of what waits, at least _SMALL: another lane takes the rest, so that PostgreSQL has no pause."""
+        count = min(_BATCH, max(_SMALL, len(self._waiting) // LANES))
         batch, size = [self._waiting.popleft()], 0
-        while self._waiting and len(batch) < _BATCH and (size := size + batch[-1].size) < _BATCH_BYTES:
+        while self._waiting and len(batch) < count and (size := size + batch[-1].size) < _BATCH_BYTES:
             batch.append(self._waiting.popleft())
         return batch
 
-    async def _commit(self, batch: list[Item]) -> None:
+    async def _commit(self, lane: Lane, batch: list[Item]) -> None:
         columns = [list(column) for column in zip(*(item.row for item in batch), strict=True)]
         try:
-            rows = await through_outages(lambda: self._append(columns))
+            rows = await through_outages(lambda: lane.append(columns))
         except Exception as exc:
             if len(batch) > 1 and is_refusal(exc):
                 for item in batch:  # what is wrong with one is not the others' fault
-                    await self._commit([item])
+                    await self._commit(lane, [item])
             else:
                 self._fail(batch, exc)
             return
@@ -145,23 +149,3 @@ class Writer:
                         raise exc
                 except Exception as error:
                     item.became.set_exception(error)
-
-    async def _append(self, columns: list[list[Any]]) -> list[asyncpg.Record]:
-        """Appends, on a new connection after anything that went wrong on the last one: appending again what is there
-        already is told as such."""
-        if self._connection is None or self._connection.is_closed():
-            self._connection = await connect(self._address.url, is_pooled=self._address.is_pooled)
-        try:
-            async with statement(self._connection, is_pooled=self._address.is_pooled):
-                return await self._connection.fetch(_Q["append"], *columns)
-        except BaseException:
-            self._connection.terminate()
-            self._connection = None
-            raise
-
-    async def _let_go(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            with suppress(Exception):
-                await connection.close(timeout=CONNECT)
-            connection.terminate()

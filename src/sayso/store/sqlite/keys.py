@@ -32,7 +32,6 @@ def all_keys(db: sqlite3.Connection) -> Sequence[Key]:
 def change_keys(db: sqlite3.Connection, change: Callable[[Sequence[Key]], Change]) -> Change:
     """See `Keys.change_keys`; what happens within the write transaction happens alone."""
     done = change(all_keys(db))
-    db.execute(_Q["need_keys"])
     db.executemany(_Q["put_key"], [row_of_key(key) for key in done.put])
     db.executemany(_Q["remove_key"], [{"id": id} for id in done.removed])
     return done

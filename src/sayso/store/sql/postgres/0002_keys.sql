@@ -13,5 +13,4 @@ CREATE TABLE sayso.tickets (
 );
 CREATE INDEX tickets_by_end ON sayso.tickets (until);
 
--- Earlier code can use this store until there are keys in it: see need_keys.
 UPDATE sayso.meta SET value = '2' WHERE key = 'schema_version';

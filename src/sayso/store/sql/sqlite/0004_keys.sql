@@ -14,5 +14,4 @@ CREATE TABLE tickets (
 ) WITHOUT ROWID;
 CREATE INDEX tickets_by_end ON tickets (until);
 
--- Earlier code can use this store until there are keys in it: see need_keys.
 UPDATE meta SET value = '4' WHERE key = 'schema_version';

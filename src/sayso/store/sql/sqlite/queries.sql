@@ -233,10 +233,6 @@ DELETE FROM keys WHERE id = :id;
 -- name: use_key
 UPDATE keys SET last_used_at = :at WHERE id = :id AND ifnull(last_used_at, '') < :at;
 
--- name: need_keys
--- Earlier code would let in whoever has no key.
-UPDATE meta SET value = '4' WHERE key = 'readable_from' AND CAST(value AS INTEGER) < 4;
-
 -- name: forget_tickets
 DELETE FROM tickets WHERE until < :now;
 
