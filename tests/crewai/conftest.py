@@ -79,7 +79,7 @@ def own_context() -> Iterator[None]:
 def server(serve: Callable[..., HumanInputServer]) -> Iterator[HumanInputServer]:
     """Asks for every crew of this process; stopped when a test takes far too long, so that no crew waits for ever."""
     server = serve(adapters=True)
-    guard = threading.Timer(4 * LONGEST, server.stop)
+    guard = threading.Timer(12 * LONGEST, server.stop)
     guard.start()
     yield server
     guard.cancel()

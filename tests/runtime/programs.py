@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+_LONGEST = 120.0
+"""Seconds for a program that may import crewAI several times, on a machine that has much else to do."""
 SAYSO = str(Path(sys.executable).with_name("sayso"))
 
 
@@ -19,7 +21,7 @@ class Program:
         self._process = process
         self.output = ""
 
-    async def line(self, containing: str, *, within: float | None = 30) -> str:
+    async def line(self, containing: str, *, within: float | None = _LONGEST) -> str:
         """The next line of output that has this text in it."""
         assert self._process.stdout is not None
         async with asyncio.timeout(within):
@@ -35,7 +37,7 @@ class Program:
     async def end(self) -> int:
         """The exit code, once the program has ended by itself."""
         assert self._process.stdout is not None
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(_LONGEST):
             self.output += (await self._process.stdout.read()).decode()
             return await self._process.wait()
 
