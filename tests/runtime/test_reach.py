@@ -204,5 +204,5 @@ with sayso.HumanInputServer(port=0, quiet=True):
         os._exit(0)
     os.waitpid(child, 0)
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=9, check=False)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert "told: no server to ask" in done.stdout, done.stderr
