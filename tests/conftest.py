@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from sayso import HumanInputServer
+from sayso import HumanInputServer, limits
 from tests.pgbouncer import PgBouncer
 from tests.postgres import Cluster
 
@@ -33,6 +33,12 @@ for name in (*_SETTINGS, *_MODEL_KEYS):
     os.environ.pop(name, None)
 
 KEY = "test-key-4c1f"
+
+
+@pytest.fixture
+def whole_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One read or one page of a store of this process holds all there is: for tests that compare stores."""
+    monkeypatch.setattr(limits, "BATCH", 1024 * limits.BATCH)
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from sayso import limits
 from sayso.clock import Clock
 from sayso.model import Request
 
@@ -26,12 +25,15 @@ _GATHER: Final = 0.1
 
 
 class Deadlines:
-    """Expires each request at its deadline, by the steady clock, while `is_ours` says that this process does so."""
+    """Expires each request at its deadline, by the steady clock, while `is_ours` says that this process does so.
+
+    `due`: some of the requests whose deadline lies before a moment, and whether there are more.
+    """
 
     def __init__(
         self,
         clock: Clock,
-        due: Callable[[datetime], Awaitable[Sequence[Request]]],
+        due: Callable[[datetime], Awaitable[tuple[Sequence[Request], bool]]],
         expire: Callable[[Request], Awaitable[object]],
         is_ours: Callable[[], bool] = lambda: True,
     ) -> None:
@@ -72,11 +74,14 @@ class Deadlines:
 
     async def _settle_due(self) -> float:
         """Expires what is due and says how many seconds until the next may be."""
-        while late := await self._due(self._clock.steady() + timedelta.resolution):  # at its deadline, not after it
+        is_late = True
+        while is_late:
+            late, _ = await self._due(self._clock.steady() + timedelta.resolution)  # at its deadline, not after it
             await asyncio.gather(*(self._expire(request) for request in late))
+            is_late = bool(late)
         now = self._clock.steady()
-        soon = await self._due(now + _HORIZON)
-        if len(soon) == limits.PAGE:
+        soon, are_more = await self._due(now + _HORIZON)
+        if are_more:
             return _AGAIN
         nearest = min((one.deadline for one in soon if one.deadline), default=now + _HORIZON)
         return max(0.0, (nearest - now).total_seconds())

@@ -56,6 +56,13 @@ class TooLarge(SaysoError):
     status = 413
 
 
+class Malformed(SaysoError):
+    """This is no HTTP call that can be understood in one way only."""
+
+    code = "malformed"
+    status = 400
+
+
 class NotFound(SaysoError):
     """There is no such thing here."""
 
@@ -141,6 +148,13 @@ class Unavailable(SaysoError):
     code = "unavailable"
     status = 503
     retry = True
+
+
+class TooSlow(Unavailable):
+    """The rest of the call did not come in time; send it again."""
+
+    code = "too-slow"
+    status = 408
 
 
 class NotReady(Unavailable):

@@ -26,6 +26,7 @@ from sayso.errors import (
     StoreDamaged,
     StoreFailed,
     TooLarge,
+    TooMany,
 )
 from sayso.hub import Hub
 from sayso.keyring import Keyring
@@ -46,6 +47,7 @@ from sayso.model import (
     size,
 )
 from sayso.orphans import Orphans, OthersOrphans
+from sayso.quotas import Quotas
 from sayso.readiness import Readiness
 from sayso.retention import Retention
 from sayso.store import SECRET_BYTES, AuditPlace, Filter, Page, Secrets, Shared, Store, is_whole
@@ -59,6 +61,8 @@ _READY: Final = "/ready"
 _LONG_AGO: Final = datetime(2000, 1, 1, tzinfo=UTC)
 NO_REQUEST: Final = "There is no such request; it may have been removed after it was settled."
 """What whoever names one is told, also where there is one that is not for them to see."""
+_READS_OF_NEWS: Final = 4
+"""Of limits.BATCH each: what a hundred writers commit at once."""
 _RESET_REQUESTS: Final = 100
 """Open requests told with a reset; a follower that needs more asks `GET /requests`."""
 _AGAIN: Final = 1.0
@@ -115,6 +119,7 @@ class Gateway:
             None if retention is None else Retention(self._clock, retention, self._prune, self._duty("retention"))
         )
         self._orphans = Orphans(self._orphaned, self.abandon)
+        self._quotas = Quotas(store.pending)
         self._readiness = Readiness(self._clock, self._write_nothing)
         self._opened_at = 0
 
@@ -132,7 +137,7 @@ class Gateway:
             async with asyncio.TaskGroup() as tasks:
                 kept = [
                     tasks.create_task(keeping)
-                    for keeping in (self._tell_changes(), self._deadlines.keep(), self.keys.keep())
+                    for keeping in (self._tell_changes(), self._deadlines.keep(), self.keys.keep(), self._quotas.keep())
                 ]
                 if self._retention is not None:
                     kept.append(tasks.create_task(self._retention.keep()))
@@ -167,10 +172,13 @@ class Gateway:
         """Raises Unready, which says what keeps this node from taking questions."""
         await self._readiness.check()
 
-    async def ask(self, question: Question, *, by: str, durable: bool, channel: str = HTTP) -> tuple[Request, bool]:
+    async def ask(
+        self, question: Question, *, by: str, durable: bool, channel: str = HTTP, capped: bool = False
+    ) -> tuple[Request, bool]:
         """The stored request, and whether it is new; a repeat of the same question gives what is stored.
 
-        Durable on return. Raises Invalid, or RequestMismatch for an id that another question has.
+        Durable on return. Raises Invalid, RequestMismatch for an id that another question has, and, where it is
+        `capped`, TooMany for a new question of who has too many open.
         """
         request = as_request(
             question,
@@ -182,7 +190,11 @@ class Gateway:
             durable=durable,
             channel=channel,
         )
+        if capped:
+            await self._check_quota(request)
         stored, created = await self._store.put(request, InputRequired.of(request))
+        if created:
+            self._quotas.asked(stored)
         if not stored.same_question(request):
             raise RequestMismatch
         if created and stored.deadline is not None:
@@ -429,18 +441,28 @@ class Gateway:
 
     async def _settle(self, request: Request, answer_id: str | None) -> Request:
         stored, won = await self._store.settle(request, InputCompleted.of(request))
+        if won:
+            self._quotas.settled(stored)
         return stored if won else _first_answer(stored, answer_id)
+
+    async def _check_quota(self, request: Request) -> None:
+        try:
+            self._quotas.check(request.asked_by, request.execution_id)
+        except TooMany:
+            if await self._store.get(request.request_id) is None:  # a repeat is none more
+                raise
 
     def _duty(self, name: str) -> Callable[[], bool]:
         """Says whether this process does the work called `name` at present; alone on its store, it does all."""
         shared = self._shared
         return (lambda: True) if shared is None else (lambda: shared.holds(name))
 
-    async def _due(self, before: datetime) -> tuple[Request, ...]:
+    async def _due(self, before: datetime) -> tuple[tuple[Request, ...], bool]:
         # Being given up is another end than running out of time.
         durable = True if self._shared is None and self._orphans.are_left else None
         filter = Filter(status=_OPEN, due_before=before, durable=durable)
-        return (await self._store.list(filter, limit=limits.PAGE)).requests
+        page = await self._store.list(filter, limit=limits.PAGE)
+        return page.requests, page.next is not None
 
     async def _write_nothing(self) -> None:
         """A write like any other: a lease that is over as it is taken, by a name that no caller can give."""
@@ -480,11 +502,21 @@ class Gateway:
         if topic is None:
             return
         after = topic.after  # a slower follower may come and lower it while the store is read
-        events = None if after is None else await self._store.read(stream, after=after, limit=limits.PAGE)
-        if events is None or not is_whole(events, limits.PAGE):
+        events = None if after is None else await self._news(stream, after)
+        if events is None:
             self._hub.tell(stream)
         else:
-            self._hub.tell(stream, tuple(events), after=after)
+            self._hub.tell(stream, events, after=after)
+
+    async def _news(self, stream: str | None, after: int) -> tuple[Event, ...] | None:
+        """What came after `after`, which all followers share; None for so much that each had better read for itself."""
+        news: list[Event] = []
+        for _ in range(_READS_OF_NEWS):
+            events = await self._store.read(stream, after=news[-1].position if news else after, limit=limits.PAGE)
+            news += events
+            if is_whole(events, limits.PAGE):
+                return tuple(news)
+        return None
 
 
 def _check_ids(**ids: str) -> None:

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from functools import partial
+from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Self, TypeVar
 from weakref import WeakMethod
@@ -30,6 +31,7 @@ from sayso.runtime import Runtime
 from sayso.server import app
 from sayso.server.listen import bind, is_loopback
 from sayso.server.serve import serving
+from sayso.server.tls import TLS
 
 _Running = TypeVar("_Running", Runtime, Mounted)
 _NOT_RUNNING = partial(NotReady, "the server has not been started, or has stopped")
@@ -48,6 +50,9 @@ class HumanInputServer:
         SAYSO_RETENTION or 30.
     drain: seconds between SIGTERM and the end, in which all goes on but `/ready` says no; without it, SAYSO_DRAIN or 0.
     allow_origins: pages that may call this server from a browser, e.g. `https://app.example.com`.
+    trusted_proxies: addresses and networks of the proxies before this server, whose word counts on who calls
+        (X-Forwarded-For) and over what (X-Forwarded-Proto).
+    tls_certificate, tls_key, tls_password_file: PEM files with which the server speaks TLS, and nothing else.
     quiet: without the line on stderr for each open question.
     adapters: whether the agent frameworks installed here ask through this server while it runs.
 
@@ -64,6 +69,10 @@ class HumanInputServer:
         retention: float | None = None,
         drain: float | None = None,
         allow_origins: Iterable[str] = (),
+        trusted_proxies: Iterable[str] = (),
+        tls_certificate: str | Path | None = None,
+        tls_key: str | Path | None = None,
+        tls_password_file: str | Path | None = None,
         quiet: bool = False,
         adapters: bool = True,
     ) -> None:
@@ -77,6 +86,8 @@ class HumanInputServer:
         )
         self._drain = settings.drain() if drain is None else settings.checked_drain(drain, "drain")
         self._allow_origins = settings.checked_origins(allow_origins)
+        self._proxies = settings.checked_proxies(trusted_proxies)
+        self._tls = TLS.of(tls_certificate, tls_key, tls_password_file)
         self._notices = None if quiet else Notices()
         self._adapters = adapters
         self._bound_port: int | None = None
@@ -91,7 +102,9 @@ class HumanInputServer:
     def url(self) -> str:
         """Where the server is reached from this machine; with port 0, once it listens."""
         host = {"0.0.0.0": "localhost", "::": "localhost"}.get(self.host, self.host)  # noqa: S104 - compared, not bound
-        return f"http://{f'[{host}]' if ':' in host else host}:{self._bound_port or self.port}"
+        return (
+            f"http{'s' if self._tls else ''}://{f'[{host}]' if ':' in host else host}:{self._bound_port or self.port}"
+        )
 
     def start(self, on_listening: Callable[[], None] = lambda: None) -> None:
         """Starts, calls `on_listening`, and returns when the server has stopped.
@@ -220,6 +233,7 @@ class HumanInputServer:
             on_failure.callback(self._give_up, runtime)
             try:
                 needs_admin = self._key is None and not is_loopback(self.host)
+                tls = self._tls.context() if self._tls else None
                 sockets = bind(self.host, self.port)
                 for listener in sockets:
                     on_failure.callback(listener.close)
@@ -233,7 +247,7 @@ class HumanInputServer:
                             yield
                             return
                         self._key_shown = "<your key>"
-                    async with serving(served, sockets, lambda: gateway.is_draining):
+                    async with serving(served, sockets, lambda: gateway.is_draining, tls=tls, proxies=self._proxies):
                         yield
 
                 with self._lock:

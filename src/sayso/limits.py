@@ -43,11 +43,15 @@ WEBSOCKET_MESSAGE: Final = 64 * KIB
 """A WebSocket message from a client; an edited draft longer than this goes over POST."""
 URL: Final = 8 * KIB
 """A request target; ids and cursors need a few hundred bytes."""
+HEADERS: Final = 16 * KIB
+"""All headers of a call; a browser with many cookies sends 4."""
 
 PAGE: Final = 1_000
 """Events or requests in one read: large enough to replay quickly, small enough to share the loop."""
-BATCH: Final = 1024 * KIB
-"""Events in one read, by size: bounds what a follower that reads nothing costs, whatever the log holds."""
+BATCH: Final = 256 * KIB
+"""Events, or requests of a list, in one read, by size: bounds what a client that reads nothing costs."""
+BLOCK: Final = 64 * KIB
+"""Events that are sent at once, by size: as much as a transport takes before it says that the peer is behind."""
 LIST_PAGE: Final = 100
 """Requests in one page of a list when the client does not say."""
 WAIT: Final = 55.0
@@ -55,14 +59,34 @@ WAIT: Final = 55.0
 HEARTBEAT: Final = 4.0
 """Quiet time on an SSE stream; httpx, in its default setting, gives up after 5 s of silence."""
 KEEP_ALIVE: Final = 75
-"""How long an idle HTTP connection stays open: longer than clients and proxies (nginx: 60 s) keep theirs, so that it is
-they who close it, never the server just as a request is on its way."""
+"""How long an idle HTTP connection of a caller that is known stays open: longer than clients and proxies (nginx: 60 s)
+keep theirs, so that it is they who close it, never the server just as a request is on its way."""
+RECEIVE: Final = 15.0
+"""How long a peer may take for what it has begun (a TLS handshake, a head, a body, a WebSocket message), or for its
+first byte; and how long the idle connection of a caller that is not known stays open."""
+RECEIVE_RATE: Final = 16 * KIB
+"""Bytes of a body for which it gets a second more: four megabytes may come over a slow line, one byte at a time not."""
 PING: Final = 20.0
 """WebSocket ping interval and its answer's deadline: a client that vanished is noticed within 40 s."""
 SEND: Final = 30.0
 """How long one write to a follower may take before the follower counts as gone; it can resume from its cursor."""
 OUTAGE: Final = 10.0
 """How long a write or a read waits for a database that restarts or fails over, before whoever asked is told."""
+CONNECTIONS: Final = 20_000
+"""Connections in all: ten thousand followers and as many calls; a connection costs some 30 KiB."""
+SPARE_DESCRIPTORS: Final = 128
+"""Descriptors that connections leave to the store, the logs and the host: running out of them stops everything."""
+CONNECTIONS_PER_ADDRESS: Final = 1_000
+"""Connections, and calls at once, of one address: an office behind one router, and a twentieth of what there is. This
+machine and listed proxies are not counted."""
+CALLS_PER_KEY: Final = 15_000
+"""Calls and streams of one key at once: where there are several, one that runs wild leaves the others a quarter."""
+OPEN_REQUESTS: Final = 100_000
+"""Questions of one key that wait at once: more than people answer, and fewer than fill a disk."""
+OPEN_EXECUTIONS: Final = 20_000
+"""Executions in which one key has questions waiting; a run that asks without end is told at OPEN_REQUESTS."""
+UNSENT: Final = 128 * KIB
+"""Bytes that the kernel keeps for a peer that takes nothing, beside what is on its way; by itself, megabytes."""
 READY: Final = 10.0
 """How long a question waits for a server that is just starting."""
 STOP: Final = 2.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import math
 import os
 import re
@@ -112,6 +113,23 @@ def checked_origins(origins: Iterable[str]) -> tuple[str, ...]:
     for origin in found:
         if not _ORIGIN.fullmatch(origin):
             raise Misconfigured(f"{origin!r} in allow_origins is no origin; write it as https://app.example.com[:port]")
+    return found
+
+
+def checked_proxies(proxies: Iterable[str]) -> tuple[str, ...]:
+    """Addresses and networks of proxies: `10.0.0.7`, `10.0.0.0/8`. Raises Misconfigured."""
+    if isinstance(proxies, str):
+        raise Misconfigured(f"trusted_proxies is a list: [{proxies!r}]")
+    found = tuple(proxies)
+    for one in found:
+        try:
+            network = ipaddress.ip_network(one)
+        except ValueError:
+            raise Misconfigured(
+                f"{one!r} in trusted_proxies is no address and no network; write it as 10.0.0.7 or 10.0.0.0/8"
+            ) from None
+        if network.prefixlen == 0:
+            raise Misconfigured(f"{one} in trusted_proxies is everyone; name your proxies alone")
     return found
 
 

@@ -325,6 +325,7 @@ _ERRORS: Final[dict[str, type[SaysoError]]] = {
         *(errors.NotFound, errors.MethodNotAllowed, errors.Unauthorised, errors.Forbidden, errors.TooMany),
         *(errors.TooLarge, errors.RequestMismatch, errors.ActionMismatch, errors.NameTaken),
         *(errors.Leased, errors.Unavailable),
+        *(errors.Malformed, errors.TooSlow),
     )
 }
 """By code; `server-stopped` is left out, since to a client it is no more than unavailable."""

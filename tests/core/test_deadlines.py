@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from sayso import deadlines as keeping
+from sayso import limits
 from sayso.clock import Clock
 from sayso.deadlines import Deadlines
 from sayso.errors import StoreFailed
@@ -169,14 +171,28 @@ async def test_a_restart_forgets_no_deadline() -> None:
         assert (await second.get(later.request_id)).is_open
 
 
+@pytest.mark.promise("SETTLE-3")
+async def test_the_one_that_is_due_first_is_found_behind_many_long_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "BATCH", 10_000)
+    monkeypatch.setattr(keeping, "_AGAIN", 0.01)
+    clock = SetClock()
+    async with (gateway := Gateway(MemoryStore(), clock)).running():
+        for _ in range(5):
+            await ask(gateway, timeout=50, context="x" * 3_000)
+        first = await ask(gateway, timeout=10)
+        await look_again(gateway)
+        clock.advance(11)
+        assert (await settled(gateway, first)).status == "cancelled"
+
+
 async def test_a_store_that_fails_for_a_while_delays_a_deadline_and_loses_none() -> None:
     clock, overdue, expired = SetClock(), [request(deadline=NOW - timedelta(days=1))], asyncio.Event()
     failures = [StoreFailed(), StoreFailed()]
 
-    async def due(before: datetime) -> Sequence[Request]:
+    async def due(before: datetime) -> tuple[Sequence[Request], bool]:
         if failures:
             raise failures.pop()
-        return [one for one in overdue if one.deadline is not None and one.deadline < before]
+        return [one for one in overdue if one.deadline is not None and one.deadline < before], False
 
     async def expire(one: Request) -> None:
         overdue.remove(one)

@@ -28,6 +28,8 @@ from sayso.store.sqlite import SQLiteStore, check, rows
 from sayso.store.sqlite.backup import backup
 from tests.builders import NOW, answered, asked, completed, request
 
+pytestmark = pytest.mark.usefixtures("whole_reads")
+
 TIMES = 8 * int(os.environ.get("SAYSO_ROUNDS", "20"))
 EVERY = 10_000
 RUNS: Final = [f"run-{number}" for number in range(6)]

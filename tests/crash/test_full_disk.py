@@ -26,6 +26,8 @@ from sayso.store.sqlite import SQLiteStore
 from tests.conftest import KEY
 from tests.crash.driving import driver
 
+pytestmark = pytest.mark.usefixtures("whole_reads")
+
 MIB = 1024 * 1024
 _RIGHT = {"Authorization": f"Bearer {KEY}"}
 _MOUNTS = ("unshare", "--user", "--map-root-user", "--mount")

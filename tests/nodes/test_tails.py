@@ -16,6 +16,8 @@ from sayso.store.postgres.writer import Item
 from sayso.store.sql import queries
 from tests.builders import asked, request
 
+pytestmark = pytest.mark.usefixtures("whole_reads")
+
 WRITERS: Final = 50
 EACH: Final = 20
 """Transactions of each writer."""

@@ -98,7 +98,10 @@ async def test_a_server_that_stops_lets_held_calls_go(server: HumanInputServer, 
 
 
 @pytest.mark.promise("STREAM-1")
-async def test_a_long_history_comes_in_pages(server: HumanInputServer, api: httpx.AsyncClient) -> None:
+async def test_a_long_history_comes_in_pages(
+    server: HumanInputServer, api: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "BATCH", 4_000_000)
     count = 2 * limits.PAGE + 10
     await _ask_many(server, count)
     for path in (_PATH, "/poll/human-input"):
@@ -128,7 +131,10 @@ async def test_a_history_of_long_events_comes_in_pages_of_so_many_bytes(
     assert len(pages) > 2
 
 
-async def test_there_is_no_more_when_the_page_was_just_filled(server: HumanInputServer, api: httpx.AsyncClient) -> None:
+async def test_there_is_no_more_when_the_page_was_just_filled(
+    server: HumanInputServer, api: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "BATCH", 4_000_000)
     await _ask_many(server, limits.PAGE)
     page = (await api.get(_PATH)).json()
     assert (len(page["events"]), page["more"]) == (limits.PAGE, False)

@@ -19,6 +19,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from sayso import HumanInputServer, limits
+from sayso.server import websocket
 from tests.conftest import KEY
 from tests.server.followers import tasks_of, until_only
 
@@ -282,6 +283,38 @@ async def test_a_client_that_reads_nothing_is_cut_and_the_stop_does_not_wait_for
         await until_only(server, before)
         async with asyncio.timeout(10):
             await asyncio.to_thread(server.stop)
+
+
+@pytest.mark.promise("CAP-6")
+async def test_a_client_that_begins_to_read_again_too_late_hears_4408(
+    serve: Callable[..., HumanInputServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "SEND", 0.2)
+    monkeypatch.setattr(limits, "STOP", 20.0)
+    monkeypatch.setattr(websocket, "_CLOSE", 20.0)
+    closing, close = threading.Event(), websocket._close
+
+    async def told(socket: Any, code: int, reason: str) -> None:
+        closing.set()
+        await close(socket, code, reason)
+
+    monkeypatch.setattr(websocket, "_close", told)
+    server = serve()
+    headers = {"Authorization": f"Bearer {KEY}"}
+    async with httpx.AsyncClient(base_url=server.url, headers=headers, timeout=30) as api:
+        for _ in range(60):
+            question = {"execution_id": "run-1", "prompt": "Ship it?", "context": "x" * limits.CONTEXT}
+            assert (await api.post("/requests", json=question)).status_code == 201
+    with _mute(server) as mute:
+        assert await asyncio.to_thread(closing.wait, 10)
+
+        def rest() -> bytes:
+            said = b""
+            while part := mute.recv(65_536):
+                said = said[-200:] + part
+            return said
+
+        assert b"\x11\x38too slow; reconnect" in await asyncio.to_thread(rest)
 
 
 async def test_a_client_that_pings_and_reads_no_pongs_is_cut_and_the_stop_does_not_wait_for_it(

@@ -33,6 +33,11 @@ def _through_pgbouncer(request: pytest.FixtureRequest) -> Store:
     return PostgresStore(f"{pgbouncer.url(request.getfixturevalue('database'))}?pgbouncer=true")
 
 
+@pytest.fixture(autouse=True)
+def _whole(whole_reads: None) -> None:
+    """Where a test is about pages, it says how large they are."""
+
+
 STORES: dict[str, Callable[[pytest.FixtureRequest], Store]] = {
     "memory": _in_memory,
     "sqlite": _in_sqlite,

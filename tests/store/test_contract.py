@@ -14,7 +14,7 @@ from sayso import limits
 from sayso.errors import NotFound, RequestMismatch
 from sayso.model import Option, Request
 from sayso.store import SECRET_BYTES, Filter, Kept, Located, Page, Secrets, Store, is_whole
-from sayso.wire import Event
+from sayso.wire import Event, encode
 from tests.builders import NOW, answered, asked, completed, new_id, request
 
 EVERY = 10_000
@@ -249,6 +249,42 @@ async def test_a_page_that_holds_the_rest_has_no_next(store: Store, limit: int) 
         await put(store)
 
     assert (await store.list(Filter(), limit=limit)).next is None
+
+
+async def test_what_is_pending_is_counted_by_who_asked_and_where(store: Store) -> None:
+    assert await store.pending() == {}
+    mine = [await put(store, by="key:a", execution_id="run-1") for _ in range(3)]
+    await put(store, by="key:a", execution_id="run-2")
+    await put(store, by="key:b ü\u2028'", execution_id="run-2")
+    await settle(store, mine[0])
+
+    assert await store.pending() == {("key:a", "run-1"): 2, ("key:a", "run-2"): 1, ("key:b ü\u2028'", "run-2"): 1}
+
+
+@pytest.mark.promise("CAP-5")
+@pytest.mark.parametrize("newest", [False, True])
+@pytest.mark.parametrize(
+    "members",
+    [{}, {"status": frozenset({"pending", "answered"})}, {"execution_id": "run-1"}, {"text": "ship"}],
+    ids=["all", "statuses", "execution", "text"],
+)
+async def test_a_page_of_long_requests_ends_early_and_the_next_one_goes_on(
+    store: Store, monkeypatch: pytest.MonkeyPatch, members: dict[str, Any], newest: bool
+) -> None:
+    monkeypatch.setattr(limits, "BATCH", 10_000)
+    new = [await put(store, context="x" * 3_000) for _ in range(9)]
+    new.append(await put(store, context="x" * 30_000))
+    await settle(store, new[1])
+    filter = Filter(**members)
+    pages = [await store.list(filter, limit=8, newest=newest)]
+
+    while pages[-1].next is not None:
+        pages.append(await store.list(filter, after=pages[-1].next, limit=8, newest=newest))
+
+    assert len(pages) > 2
+    assert all(sum(len(encode(one)) for one in page.requests[:-1]) < limits.BATCH for page in pages)
+    order = reversed(new) if newest else new
+    assert ids(one for page in pages for one in page.requests) == ids(order)
 
 
 @pytest.mark.promise("STREAM-5")

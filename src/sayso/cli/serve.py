@@ -56,16 +56,49 @@ from sayso.cli.output import json_option, note, print_json
     show_envvar=True,
     help="A web page's origin that may call; repeatable.",
 )
+@click.option(
+    "--tls-certificate",
+    metavar="FILE",
+    envvar="SAYSO_TLS_CERTIFICATE",
+    show_envvar=True,
+    help="Speak TLS with this certificate (PEM).",
+)
+@click.option(
+    "--tls-key",
+    metavar="FILE",
+    envvar="SAYSO_TLS_KEY",
+    show_envvar=True,
+    help="Its key (PEM), where the certificate's file does not hold it.",
+)
+@click.option(
+    "--tls-password-file",
+    metavar="FILE",
+    envvar="SAYSO_TLS_PASSWORD_FILE",
+    show_envvar=True,
+    help="What opens the key is this file's first line.",
+)
+@click.option(
+    "--trusted-proxies",
+    metavar="ADDRESSES",
+    default="",
+    envvar="SAYSO_TRUSTED_PROXIES",
+    show_envvar=True,
+    help="Proxies whose X-Forwarded-For and -Proto count: 10.0.0.7,10.1.0.0/16",
+)
 @json_option
 @told
 def serve(
+    *,
     host: str,
     port: int,
     store: str | None,
-    *,
     retention: float | None,
     drain: float | None,
     allow_origins: tuple[str, ...],
+    tls_certificate: str | None,
+    tls_key: str | None,
+    tls_password_file: str | None,
+    trusted_proxies: str,
     as_json: bool,
 ) -> None:
     """Run a server, for agents and people anywhere, until Ctrl-C.
@@ -79,13 +112,24 @@ def serve(
       SAYSO_API_KEY=secret sayso serve --host 0.0.0.0
       sayso serve --port 8001 --store sqlite:///questions.db
       sayso serve --port 0 --json
+      sayso serve --tls-certificate cert.pem --tls-key key.pem
     """
     from sayso import HumanInputServer, settings
     from sayso.compose import MEMORY, default_store, shown
 
     store = store or settings.store() or default_store(port)
     server = HumanInputServer(
-        host, port, store=store, retention=retention, drain=drain, allow_origins=allow_origins, adapters=False
+        host,
+        port,
+        store=store,
+        retention=retention,
+        drain=drain,
+        allow_origins=allow_origins,
+        trusted_proxies=trusted_proxies.replace(",", " ").split(),
+        tls_certificate=tls_certificate,
+        tls_key=tls_key,
+        tls_password_file=tls_password_file,
+        adapters=False,
     )
 
     def listening() -> None:

@@ -28,11 +28,14 @@ from sayso.server import (
     websocket,
 )
 from sayso.server.access import Access
+from sayso.server.calls import Calls, Counted
 from sayso.server.door import Door
 from sayso.server.lock import Lock
 from sayso.server.origins import Origins
 from sayso.server.problems import on_crash, on_disconnect, on_http_exception, on_sayso_error
+from sayso.server.protection import Protected
 from sayso.server.session import Sessions
+from sayso.server.shape import Shaped
 
 
 def build(access: Access, *, api_key: str | None = None, allow_origins: Iterable[str] = ()) -> ASGIApp:
@@ -41,7 +44,11 @@ def build(access: Access, *, api_key: str | None = None, allow_origins: Iterable
     lock = Lock(access, api_key)
     sessions = Sessions(access, lock)
     issued = tickets.Tickets(access, lock)
-    middleware = [Middleware(Door, lock=lock, sessions=sessions, tickets=issued, origins=Origins(origins))]
+    calls = Calls()
+    middleware = [
+        Middleware(Door, lock=lock, sessions=sessions, tickets=issued, origins=Origins(origins)),
+        Middleware(Counted, calls=calls),
+    ]
     if origins:
         cors = Middleware(
             CORSMiddleware,
@@ -51,7 +58,7 @@ def build(access: Access, *, api_key: str | None = None, allow_origins: Iterable
             expose_headers=["Location", "Retry-After"],
         )
         middleware.insert(0, cors)
-    application = Starlette(
+    application = _Application(
         routes=[
             *health.routes(access),
             *openapi.routes(),
@@ -65,7 +72,7 @@ def build(access: Access, *, api_key: str | None = None, allow_origins: Iterable
             *audit.routes(access),
             *sse.routes(access),
             *longpoll.routes(access),
-            *websocket.routes(access, lock),
+            *websocket.routes(access, lock, calls),
         ],
         middleware=middleware,
         exception_handlers={
@@ -77,3 +84,9 @@ def build(access: Access, *, api_key: str | None = None, allow_origins: Iterable
     )
     application.router.redirect_slashes = False  # an empty execution id must not become the stream of all
     return application
+
+
+class _Application(Starlette):
+    def build_middleware_stack(self) -> ASGIApp:
+        """Outside of Starlette's own handler of crashes, whose answers are answers, too."""
+        return Protected(Shaped(super().build_middleware_stack()))

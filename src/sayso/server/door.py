@@ -8,8 +8,7 @@ from urllib.parse import parse_qs
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from sayso import limits
-from sayso.errors import Forbidden, SaysoError, TooLarge, Unauthorised
+from sayso.errors import Forbidden, SaysoError, Unauthorised
 from sayso.server.caller import ANYONE, Caller
 from sayso.server.lock import Lock
 from sayso.server.origins import Origins, is_from_elsewhere, own_origins
@@ -52,10 +51,8 @@ class Door:
     async def _admit(self, scope: Scope) -> Caller | None:
         """Who calls; None for a WebSocket that will say so in its first message.
 
-        Raises Forbidden, Unauthorised, TooLarge; Unavailable while the store cannot say.
+        Raises Forbidden, Unauthorised; Unavailable while the store cannot say.
         """
-        if len(scope["path"]) + len(scope["query_string"]) > limits.URL:
-            raise TooLarge(f"an address is at most {limits.URL} bytes")
         headers = Headers(scope=scope)
         self._origins.check(scope, headers)
         path = scope["path"].removeprefix(scope.get("root_path", ""))
@@ -79,7 +76,7 @@ class Door:
 
     async def _at_inbox(self, scope: Scope, headers: Headers, path: str) -> Caller | None:
         """Who calls by session. Raises Forbidden where the session is right and the page or its word is not."""
-        own = own_origins(headers)
+        own = own_origins(scope, headers)
         if path == _SESSION and scope.get("method") in {"GET", "HEAD", "POST"}:
             check_page(scope, headers, own)
             return ANYONE.at_inbox()

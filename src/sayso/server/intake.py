@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
+from typing import Any, TypeVar
 
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
+from starlette.types import Receive
 
 from sayso import limits
 from sayso.errors import Fault, Invalid, TooLarge
 from sayso.model import ID_RULE, is_id
+
+T = TypeVar("T")
 
 _PREFER_WAIT = re.compile(r"(?:^|[,;\s])wait=(\d+(?:\.\d+)?)")
 
@@ -55,6 +60,26 @@ def wait(request: Request) -> float:
     if not seconds >= 0:
         raise Invalid(Fault("/wait", f"must be a number of seconds from 0 to {limits.WAIT:.0f}"))
     return min(seconds, limits.WAIT)
+
+
+async def held(request: Request, call: Coroutine[Any, Any, T]) -> T:
+    """What `call` gives, which waits for something; given up when the client leaves. Raises ClientDisconnect then."""
+    waiting, leaving = asyncio.ensure_future(call), asyncio.ensure_future(left(request.receive))
+    try:
+        await asyncio.wait({waiting, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if not waiting.done():
+            raise ClientDisconnect
+        return waiting.result()
+    finally:
+        waiting.cancel()
+        leaving.cancel()
+        await asyncio.gather(waiting, leaving, return_exceptions=True)
+
+
+async def left(receive: Receive) -> None:
+    """Returns when the client of an HTTP call has left."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 def whole_number(query: Mapping[str, str], name: str, *, default: int, least: int, most: int) -> int:

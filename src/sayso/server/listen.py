@@ -7,10 +7,11 @@ import ipaddress
 import socket
 from contextlib import ExitStack, suppress
 
+from sayso import limits
 from sayso.errors import Misconfigured, PortTaken
 
 _TRIES = 10
-_BACKLOG = 1024
+BACKLOG = 1024
 """Connections the kernel holds for us while the loop is busy."""
 
 
@@ -63,9 +64,21 @@ def _listen(listener: socket.socket, family: socket.AddressFamily, address: tupl
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if family == socket.AF_INET6:
         listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    _bound(listener)
     listener.bind(address)
-    listener.listen(_BACKLOG)
+    listener.listen(BACKLOG)
     listener.setblocking(False)
+
+
+def _bound(listener: socket.socket) -> None:
+    """What the kernel keeps for a peer that takes nothing, and for how long it tries; connections inherit it.
+
+    Where a system has no such option, the deadlines of the protocols are left.
+    """
+    patience = round((limits.SEND + limits.STOP) * 1_000)
+    for option, value in (("TCP_NOTSENT_LOWAT", limits.UNSENT), ("TCP_USER_TIMEOUT", patience)):
+        with suppress(OSError, AttributeError):
+            listener.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
 
 
 def _explained(exc: OSError, host: str, port: int) -> Misconfigured:

@@ -19,7 +19,8 @@ def routes(access: Access) -> list[BaseRoute]:
     async def poll(request: Request) -> Response:
         execution_id = intake.execution_id(request)
         cursor, wait = intake.last_event_id(request), intake.wait(request)
-        body = await access_of(request, access).call(lambda gateway: _page(gateway, execution_id, cursor, wait))
+        page = access_of(request, access).call(lambda gateway: _page(gateway, execution_id, cursor, wait))
+        body = await (intake.held(request, page) if wait else page)
         return Response(body, headers={"Cache-Control": "no-store"}, media_type="application/json")
 
     return [Route("/poll/human-input", poll), Route("/poll/human-input/{execution_id}", poll)]

@@ -11,6 +11,7 @@ from starlette.datastructures import Headers
 from starlette.types import Scope
 
 from sayso.errors import Forbidden
+from sayso.server.names import hostname, is_loopback
 
 _FORWARDED: Final = frozenset({"forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip"})
 """What a proxy on this machine adds to a call from elsewhere."""
@@ -26,42 +27,37 @@ class Origins:
     def check(self, scope: Scope, headers: Headers) -> None:
         """Raises Forbidden."""
         self._check_host(scope, headers)
-        self._check_origin(headers)
+        self._check_origin(scope, headers)
 
     def _check_host(self, scope: Scope, headers: Headers) -> None:
         """On a loopback address only a loopback name is meant; another name is a page that rebinds its DNS to us."""
         server = scope.get("server")
-        if server is None or not _is_loopback(server[0]):
+        if server is None or not is_loopback(server[0]):
             return
         host = headers.get("host", "").lower()
-        if not _is_loopback(_hostname(host)) and host not in self._hosts:
+        if not is_loopback(hostname(host)) and host not in self._hosts:
             raise Forbidden(
                 "this server listens on this machine only and was called by another name; behind a proxy, "
                 "name the public address: allow_origins=['https://…']"
             )
 
-    def _check_origin(self, headers: Headers) -> None:
+    def _check_origin(self, scope: Scope, headers: Headers) -> None:
         """A page of another origin can send anything that a form can; its Origin header tells on it."""
         origin = headers.get("origin", "").rstrip("/").lower()
-        if origin and origin not in self._allowed | own_origins(headers):
+        if origin and origin not in self._allowed | own_origins(scope, headers):
             raise Forbidden("pages of this origin are not let in; name it to the server: allow_origins=['https://…']")
 
 
-def own_origins(headers: Headers) -> frozenset[str]:
-    """What a page of this server's own calls its origin."""
-    return frozenset(f"{scheme}://{headers.get('host', '').lower()}" for scheme in ("http", "https"))
+def own_origins(scope: Scope, headers: Headers) -> frozenset[str]:
+    """What a page of this server's own calls its origin. Without TLS here there may be a proxy that has it; with it, a
+    page that came without is another's."""
+    schemes = ("https",) if scope.get("scheme") in {"https", "wss"} else ("http", "https")
+    return frozenset(f"{scheme}://{headers.get('host', '').lower()}" for scheme in schemes)
 
 
 def is_from_elsewhere(scope: Scope, headers: Headers) -> bool:
     """Whether another machine may have made the call: by an address that others reach, or through a proxy."""
     return _is_reachable(scope) or not _FORWARDED.isdisjoint(headers.keys())
-
-
-def _hostname(host: str) -> str:
-    try:
-        return urlsplit(f"//{host}").hostname or ""
-    except ValueError:
-        return ""
 
 
 def _is_reachable(scope: Scope) -> bool:
@@ -70,12 +66,3 @@ def _is_reachable(scope: Scope) -> bool:
         return not ipaddress.ip_address((scope.get("server") or ("",))[0]).is_loopback
     except ValueError:
         return False  # a Unix socket, or a test client: no address at all
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -57,7 +57,7 @@ class Permitted:
     async def ask(self, question: Question) -> tuple[Request, bool]:
         self._check("ask", question.execution_id)
         channel = self._caller.channel or HTTP
-        return await self._gateway.ask(question, by=self._caller.by, channel=channel, durable=True)
+        return await self._gateway.ask(question, by=self._caller.by, channel=channel, durable=True, capped=True)
 
     async def look(self, request_id: str, *, wait: float) -> Request:
         await self._check_request("look", request_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from http import HTTPStatus
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -11,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from sayso.errors import MethodNotAllowed, NotFound, SaysoError, TooMany, Unauthorised, Unavailable
+from sayso.server.protection import PROTECTION
 from sayso.wire import PROBLEM_TYPE, encode, problem
 
 logger = logging.getLogger(__name__)
@@ -23,6 +25,14 @@ def problem_response(error: SaysoError) -> Response:
     if isinstance(error, Unavailable | TooMany):
         headers["Retry-After"] = "1"
     return Response(encode(problem(error)), error.status, headers, media_type=PROBLEM_TYPE)
+
+
+def raw_problem(error: SaysoError) -> bytes:
+    """The whole answer, for a peer that no application has seen; its connection ends with it."""
+    response = problem_response(error)
+    head = [f"HTTP/1.1 {response.status_code} {HTTPStatus(response.status_code).phrase}".encode()]
+    head += [name + b": " + value for name, value in (*response.raw_headers, *PROTECTION, (b"connection", b"close"))]
+    return b"\r\n".join((*head, b"", bytes(response.body)))
 
 
 async def refuse(error: SaysoError, scope: Scope, receive: Receive, send: Send) -> None:

@@ -58,7 +58,8 @@ class _Requests:
 
     async def look(self, request: Request) -> Response:
         request_id, wait = request.path_params["request_id"], intake.wait(request)
-        return _json(await access_of(request, self._access).call(lambda gateway: gateway.look(request_id, wait=wait)))
+        settled = access_of(request, self._access).call(lambda gateway: gateway.look(request_id, wait=wait))
+        return _json(await (intake.held(request, settled) if wait else settled))
 
     async def answer(self, request: Request) -> Response:
         request_id = request.path_params["request_id"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import aclosing
 from typing import Final
 
@@ -18,7 +18,7 @@ from sayso.errors import SaysoError, Unauthorised
 from sayso.gateway import Batch
 from sayso.server import intake
 from sayso.server.access import Access, CallersAccess, access_of, begin, follow
-from sayso.wire import HEARTBEAT
+from sayso.wire import HEARTBEAT, Event
 
 logger = logging.getLogger(__name__)
 
@@ -47,9 +47,24 @@ async def _blocks(access: CallersAccess, start: Batch) -> AsyncGenerator[bytes]:
             if batch.reset:
                 yield batch.reset.sse
             elif batch.events:
-                yield b"".join(event.sse for event in batch.events)
+                for block in _joined(batch.events):
+                    yield block
             elif not batch.ended:
                 yield HEARTBEAT
+
+
+def _joined(events: Iterable[Event]) -> Iterator[bytes]:
+    """Several events are one write; many are several, or a client that reads nothing would have all of them twice."""
+    parts: list[bytes] = []
+    size = 0
+    for event in events:
+        parts.append(event.sse)
+        size += len(event.sse)
+        if size >= limits.BLOCK:
+            yield b"".join(parts)
+            parts, size = [], 0
+    if parts:
+        yield b"".join(parts)
 
 
 class _Stream(Response):
@@ -63,7 +78,7 @@ class _Stream(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with asyncio.TaskGroup() as tasks:
             sending = tasks.create_task(self._send(send))
-            leaving = tasks.create_task(_left(receive))
+            leaving = tasks.create_task(intake.left(receive))
             await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
             sending.cancel()
             leaving.cancel()
@@ -82,8 +97,3 @@ class _Stream(Response):
         except SaysoError:
             logger.exception("stream ended early; the client can resume")
         await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-
-async def _left(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

@@ -8,14 +8,16 @@ from contextlib import aclosing, suppress
 from typing import Final
 
 from starlette.routing import BaseRoute, WebSocketRoute
+from starlette.types import Message
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from sayso import limits
-from sayso.errors import Forbidden, Invalid, SaysoError, TooLarge, Unauthorised
+from sayso.errors import Forbidden, Invalid, SaysoError, TooMany, Unauthorised
 from sayso.gateway import Batch
 from sayso.server import intake
 from sayso.server.access import Access, CallersAccess, access_of, begin, follow
-from sayso.server.caller import is_stranger
+from sayso.server.caller import Caller, is_stranger
+from sayso.server.calls import Calls
 from sayso.server.lock import Lock
 from sayso.server.problems import refuse
 from sayso.wire import accepted_message, decode_answer_message, decode_auth_message, error_message, reference
@@ -32,10 +34,15 @@ UNAUTHORISED: Final = 4401
 FORBIDDEN: Final = 4403
 """Close code: the key in the first message may not follow this."""
 TOO_SLOW: Final = 4408
-"""Close code: the client took nothing for limits.SEND."""
+"""Close code: the client took nothing for limits.SEND, or had not sent a whole message in limits.RECEIVE."""
+TOO_LARGE: Final = 1009
+"""Close code: the message is larger than limits.WEBSOCKET_MESSAGE."""
+AGAIN_LATER: Final = 1013
+"""Close code: the key in the first message has too many streams open."""
+_MOST: Final = f"a message is at most {limits.WEBSOCKET_MESSAGE} bytes"
 
 
-def routes(access: Access, lock: Lock) -> list[BaseRoute]:
+def routes(access: Access, lock: Lock, calls: Calls) -> list[BaseRoute]:
     async def connect(websocket: WebSocket) -> None:
         try:
             execution_id, cursor = intake.execution_id(websocket), intake.last_event_id(websocket)
@@ -48,7 +55,11 @@ def routes(access: Access, lock: Lock) -> list[BaseRoute]:
         if use is not None and batch is not None:
             await _Session(use, websocket, batch).run()
         elif session := await _introduced(websocket, access, lock, execution_id, cursor):
-            await session.run()
+            try:
+                with calls.of_key(session.caller):
+                    await session.run()
+            except TooMany as error:
+                await _close(websocket, AGAIN_LATER, error.detail)
 
     return [WebSocketRoute("/ws/human-input", connect), WebSocketRoute("/ws/human-input/{execution_id}", connect)]
 
@@ -63,10 +74,11 @@ async def _introduced(
             message = await websocket.receive()
         if message["type"] == "websocket.disconnect":
             return None
-        text = message.get("text")
-        use = CallersAccess(
-            access, await lock.admitted(decode_auth_message(message["bytes"] if text is None else text))
-        )
+        said = _said(message)
+        if _is_too_large(said):
+            await _close(websocket, TOO_LARGE, _MOST)
+            return None
+        use = CallersAccess(access, await lock.admitted(decode_auth_message(said)))
         return _Session(use, websocket, await begin(use, execution_id, cursor))
     except (TimeoutError, Invalid, Unauthorised):
         await _close(websocket, UNAUTHORISED, "a valid key is needed in the first message")
@@ -85,6 +97,10 @@ class _Session:
         self._access = access
         self._websocket = websocket
         self._batch = batch
+
+    @property
+    def caller(self) -> Caller:
+        return self._access.caller
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -118,15 +134,16 @@ class _Session:
                 message = await self._websocket.receive()
                 if message["type"] == "websocket.disconnect":
                     return
-                text = message.get("text")
-                await self._send(await self._answer(message["bytes"] if text is None else text))
+                said = _said(message)
+                if _is_too_large(said):  # where we are mounted, the host's server may take more
+                    await _close(self._websocket, TOO_LARGE, _MOST)
+                    return
+                await self._send(await self._answer(said))
         except (TimeoutError, WebSocketDisconnect):
             return
 
     async def _answer(self, message: str | bytes) -> str:
         try:
-            if len(message) > limits.WEBSOCKET_MESSAGE:
-                raise TooLarge(f"a message is at most {limits.WEBSOCKET_MESSAGE} bytes")
             given = decode_answer_message(message)
             request = await self._access.call(lambda gateway: gateway.answer(given.request_id, given, channel=_CHANNEL))
             return accepted_message(request)
@@ -143,3 +160,15 @@ async def _close(websocket: WebSocket, code: int, reason: str) -> None:
     with suppress(TimeoutError):
         async with asyncio.timeout(_CLOSE):
             await websocket.close(code, reason)
+
+
+def _said(message: Message) -> str | bytes:
+    text: str | None = message.get("text")
+    said: str | bytes = message["bytes"] if text is None else text
+    return said
+
+
+def _is_too_large(message: str | bytes) -> bool:
+    """Characters are bytes at least."""
+    most = limits.WEBSOCKET_MESSAGE
+    return len(message) > most or (isinstance(message, str) and len(message.encode()) > most)

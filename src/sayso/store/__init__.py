@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Final, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from sayso import limits
 from sayso.audit import Entry
 from sayso.keys import Change, Key
 from sayso.model import InputCompleted, InputRequired, Request, Status
 from sayso.wire import Event
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,11 +105,16 @@ def is_whole(events: Sequence[Event], limit: int) -> bool:
 
 def within_batch(events: Iterable[Event]) -> Iterator[Event]:
     """The first of `events`, until they are limits.BATCH bytes; the last one may go beyond."""
-    size = 0
-    for event in events:
-        yield event
-        size += len(event.data)
-        if size >= limits.BATCH:
+    return first_of(events, lambda event: len(event.data))
+
+
+def first_of(items: Iterable[T], size: Callable[[T], int]) -> Iterator[T]:
+    """The first of `items`, until they are limits.BATCH bytes by `size`; the last one may go beyond."""
+    total = 0
+    for item in items:
+        yield item
+        total += size(item)
+        if total >= limits.BATCH:
             return
 
 
@@ -141,7 +148,8 @@ class Store(Protocol):
         """The request, or None."""
 
     async def list(self, filter: Filter, *, after: int = 0, limit: int, newest: bool = False) -> Page:
-        """At most `limit` requests that fit, in asking order (`newest`: against it), after a former page's `next`."""
+        """At most `limit` requests that fit, and none after they are limits.BATCH bytes, in asking order (`newest`:
+        against it), after a former page's `next`."""
 
     async def locate(self, event_id: str) -> Located | None:
         """Where this event, or the store's origin, lies; None when it is unknown or was pruned.
@@ -191,6 +199,9 @@ class Store(Protocol):
 
         A request goes with its last event, and leaves a tombstone: its id is never free again.
         """
+
+    async def pending(self) -> Mapping[tuple[str, str], int]:
+        """How many requests are pending, by who asked them and in which execution."""
 
     async def remains(self, request_id: str) -> Request | None:
         """What is left of a request that was pruned (`Request.removed`), or None."""

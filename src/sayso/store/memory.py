@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import uuid
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
@@ -26,11 +27,12 @@ from sayso.store import (
     Page,
     Put,
     Settled,
+    first_of,
     mentions,
     within_batch,
 )
 from sayso.store.changes import Changes
-from sayso.wire import Event
+from sayso.wire import Event, encode
 
 
 class _Lease(NamedTuple):
@@ -98,7 +100,7 @@ class MemoryStore:
             for request_id, position in positions
             if _is_after(position, after, newest) and _fits(self._requests[request_id], position, filter)
         )
-        page = list(islice(fitting, limit))
+        page = list(first_of(islice(fitting, limit), lambda found: len(encode(found[1]))))
         stream = self._stream(filter.execution_id)
         return Page(
             requests=tuple(request for _, request in page),
@@ -165,6 +167,9 @@ class MemoryStore:
         if left:
             self._leases = {name: lease for name, lease in self._leases.items() if lease.until >= before}
         return limit - left
+
+    async def pending(self) -> Mapping[tuple[str, str], int]:
+        return Counter((one.asked_by, one.execution_id) for one in self._requests.values() if one.is_open)
 
     async def remains(self, request_id: str) -> Request | None:
         return self._tombstones.get(request_id)

@@ -22,6 +22,8 @@ GONE: Final = 0
 """The process of every question whose own did not come along. Those that live are numbered from 1."""
 _ROWS: Final = 1_000
 """Rows handed over at once, or fewer where they are large."""
+_BYTES: Final = 1024 * limits.KIB
+"""As large as that: much more than a row, little for a machine."""
 
 
 class Table(NamedTuple):
@@ -113,7 +115,7 @@ def in_chunks(rows: Iterable[Row]) -> Iterator[list[Row]]:
     for row in rows:
         chunk.append(row)
         size += len(row[-1]) if isinstance(row[-1], bytes) else 0
-        if len(chunk) == _ROWS or size >= limits.BATCH:
+        if len(chunk) == _ROWS or size >= _BYTES:
             yield chunk
             chunk, size = [], 0
     if chunk:

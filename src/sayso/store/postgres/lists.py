@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from sayso import limits
 from sayso.model import STATUSES, Request
-from sayso.store import Filter, Page, mentions
+from sayso.store import Filter, Page, first_of, mentions
 from sayso.store.postgres.connection import Connection
 from sayso.store.sql import queries
-from sayso.wire import decode_request
+from sayso.wire import decode_request, encode
 
 _LAST: Final = 2**63 - 1
 _SEARCHED: Final = 100
@@ -22,8 +23,8 @@ async def list_requests(connection: Connection, filter: Filter, after: int, limi
     if filter.text is not None:
         async with connection.transaction(isolation="repeatable_read", readonly=True):
             return await _search(connection, filter, filter.text, after, limit, newest=newest)
-    page, positions = await _page(connection, filter, after, limit + 1, newest=newest)
-    return page._replace(requests=page.requests[:limit], next=positions[limit - 1] if len(positions) > limit else None)
+    page, _ = await _page(connection, filter, after, limit, newest=newest)
+    return page
 
 
 async def _search(connection: Connection, filter: Filter, text: str, after: int, limit: int, *, newest: bool) -> Page:
@@ -32,19 +33,18 @@ async def _search(connection: Connection, filter: Filter, text: str, after: int,
     while True:
         page, positions = await _page(connection, filter, after, _SEARCHED, newest=newest)
         found += [pair for pair in zip(positions, page.requests, strict=True) if _mentions(pair[1], text)]
-        if len(found) > limit or len(positions) < _SEARCHED:
+        if page.next is None or len(found) > limit or sum(len(encode(one)) for _, one in found) > limits.BATCH:
             break
-        after = positions[-1]
-    return page._replace(
-        requests=tuple(request for _, request in found[:limit]),
-        next=found[limit - 1][0] if len(found) > limit else None,
-    )
+        after = page.next
+    shown = list(first_of(found[:limit], lambda one: len(encode(one[1]))))
+    more = shown[-1][0] if len(found) > len(shown) else page.next
+    return page._replace(requests=tuple(request for _, request in shown), next=more)
 
 
 async def _page(
     connection: Connection, filter: Filter, after: int, limit: int, *, newest: bool
 ) -> tuple[Page, Sequence[int]]:
-    values: list[Any] = [limit, (after or _LAST) if newest else after]
+    values: list[Any] = [limit + 1, (after or _LAST) if newest else after, limits.BATCH]
 
     def value(one: Any) -> str:
         values.append(one)
@@ -56,8 +56,15 @@ async def _page(
     )
     rows = await connection.fetch(statement, *values)
     found = [row for row in rows if row["position"] is not None]
-    page = Page(tuple(decode_request(row["data"]) for row in found), None, rows[0]["head_event_id"], rows[0]["head"])
-    return page, [row["position"] for row in found]
+    shown = found[:limit]
+    positions = [row["position"] for row in shown]
+    page = Page(
+        requests=tuple(decode_request(row["data"]) for row in shown),
+        next=positions[-1] if found and found[0]["found"] > len(shown) else None,
+        head_event_id=rows[0]["head_event_id"],
+        head=rows[0]["head"],
+    )
+    return page, positions
 
 
 def _positions(filter: Filter, execution: str, value: Callable[[Any], str], *, newest: bool) -> str:

@@ -149,6 +149,9 @@ class PostgresStore:
     async def prune(self, before: datetime, *, limit: int) -> int:
         return int(await self._value("prune", before, limit))
 
+    async def pending(self) -> Mapping[tuple[str, str], int]:
+        return {(by, execution_id): number for by, execution_id, number in await self._rows("count_pending")}
+
     async def remains(self, request_id: str) -> Request | None:
         rows = await self._rows("get_tombstone", request_id)
         return Request.removed(*rows[0]) if rows else None

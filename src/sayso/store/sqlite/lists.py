@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from sayso.errors import StoreDamaged
 from sayso.model import STATUSES, Request, Status
-from sayso.store import Filter, Page
+from sayso.store import Filter, Page, first_of
 from sayso.store.sql import queries
 from sayso.store.sqlite.rows import ORIGIN, REQUEST_COLUMNS, meta, request_of, time_text
 
@@ -17,6 +17,9 @@ logger = logging.getLogger(__name__)
 
 _LAST: Final = 2**63 - 1
 _Q: Final = queries("sqlite")
+_ROW: Final = f"SELECT position, {REQUEST_COLUMNS} FROM requests WHERE position = ?"  # noqa: S608 - no input
+_DATA: Final = -2
+"""Where the contents lie in a row."""
 
 
 def list_requests(db: sqlite3.Connection, filter: Filter, after: int, limit: int, *, newest: bool) -> Page:
@@ -32,19 +35,20 @@ def list_requests(db: sqlite3.Connection, filter: Filter, after: int, limit: int
     }
     head = "head_all" if filter.execution_id is None else "head_execution"
     db.execute("BEGIN")  # one snapshot, so that the list and its head belong together
-    rows = db.execute(_listing(filter, newest=newest), values).fetchall()
+    positions = [position for (position,) in db.execute(_listing(filter, newest=newest), values)]
+    rows = list(first_of((_row(db, position) for position in positions[:limit]), lambda row: len(row[_DATA])))
     last = db.execute(_Q[head], values).fetchone() or (meta(db, ORIGIN), 0)
     db.execute("COMMIT")
     return Page(
-        requests=tuple(_readable(rows[:limit])),
-        next=rows[limit - 1][0] if len(rows) > limit else None,
+        requests=tuple(_readable(rows)),
+        next=positions[len(rows) - 1] if len(positions) > len(rows) else None,
         head_event_id=last[0],
         head=last[1],
     )
 
 
 def _listing(filter: Filter, *, newest: bool) -> str:
-    """The statement that lists what fits: each status has an index of its own in asking order, and several are merged.
+    """The statement that finds the places of what fits: each status has an index in asking order, several are merged.
 
     Only a text, and executions by their patterns, are looked for from request to request.
     """
@@ -56,10 +60,13 @@ def _listing(filter: Filter, *, newest: bool) -> str:
         statuses = [one for one in STATUSES if filter.status is None or one in filter.status]
         each = [f"{_positions(filter, one)} AND {after} ORDER BY {order} LIMIT :limit" for one in statuses]
         positions = " UNION ALL ".join(f"SELECT * FROM ({one})" for one in each) or "SELECT NULL AS position"  # noqa: S608
-    return (
-        f"SELECT r.position, {REQUEST_COLUMNS} FROM ({positions} ORDER BY {order} LIMIT :limit) AS found "  # noqa: S608
-        f"CROSS JOIN requests AS r ON r.position = found.position ORDER BY r.{order}"
-    )
+    return f"SELECT position FROM ({positions} ORDER BY {order} LIMIT :limit) WHERE position IS NOT NULL"  # noqa: S608
+
+
+def _row(db: sqlite3.Connection, position: int) -> tuple[Any, ...]:
+    """One at a time: to put whole rows in order, SQLite would hold all of them."""
+    row: tuple[Any, ...] = db.execute(_ROW, (position,)).fetchone()
+    return row
 
 
 def _positions(filter: Filter, status: Status) -> str:

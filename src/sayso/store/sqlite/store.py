@@ -179,6 +179,10 @@ class SQLiteStore:
     async def prune(self, before: datetime, *, limit: int) -> int:
         return await self._write(lambda db: (prune(db, time_text(before), limit), None))
 
+    async def pending(self) -> Mapping[tuple[str, str], int]:
+        rows = await self._read(lambda db: db.execute(_Q["count_pending"]).fetchall())
+        return {(by, execution_id): number for by, execution_id, number in rows}
+
     async def remains(self, request_id: str) -> Request | None:
         def find(db: sqlite3.Connection) -> Request | None:
             row = db.execute(_Q["get_tombstone"], {"request_id": request_id}).fetchone()

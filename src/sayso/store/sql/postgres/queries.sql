@@ -22,6 +22,10 @@ WHERE execution_id = $1 AND number > $2 ORDER BY number LIMIT $3;
 -- name: get_request
 SELECT data FROM sayso.requests WHERE request_id = $1;
 
+-- name: count_pending
+SELECT coalesce(convert_from(data, 'UTF8')::json ->> 'asked_by', ''), execution_id, count(*)
+FROM sayso.requests WHERE status = 'pending' GROUP BY 1, 2;
+
 -- name: get_tombstone
 SELECT request_id, execution_id, status, settled_by, settled_at FROM sayso.tombstones WHERE request_id = $1;
 
@@ -47,16 +51,20 @@ SELECT position, execution_id, seq, event_id, type, request_id, data FROM (
 ) AS sized WHERE before < $3 ORDER BY position;
 
 -- name: list
--- The requests and the head of their stream, seen at one moment.
-SELECT coalesce(last.event_id, feed.origin) AS head_event_id, coalesce(last.position, 0) AS head, r.position, r.data
+-- The requests and the head of their stream, seen at one moment; no further than until they are so many bytes. `found`: how
+-- many there were before that.
+SELECT coalesce(last.event_id, feed.origin) AS head_event_id, coalesce(last.position, 0) AS head,
+       r.position, r.data, r.found
 FROM sayso.feed
 LEFT JOIN LATERAL (
     SELECT e.event_id, e.position FROM sayso.events AS e WHERE {which} true ORDER BY e.position DESC LIMIT 1
 ) AS last ON true
 LEFT JOIN LATERAL (
-    SELECT position FROM ({positions}) AS merged ORDER BY position {order} LIMIT $1
-) AS found ON true
-LEFT JOIN sayso.requests AS r ON r.position = found.position
+    SELECT r.position, r.data, count(*) OVER () AS found,
+           sum(octet_length(r.data)) OVER (ORDER BY r.position {order}) - octet_length(r.data) AS before
+    FROM (SELECT position FROM ({positions}) AS merged ORDER BY position {order} LIMIT $1) AS fitting
+    JOIN sayso.requests AS r ON r.position = fitting.position
+) AS r ON r.before < $3
 ORDER BY r.position {order};
 
 -- name: keep

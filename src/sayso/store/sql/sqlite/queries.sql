@@ -55,6 +55,12 @@ WHERE request_id = :request_id;
 SELECT EXISTS (SELECT 1 FROM requests WHERE request_id = :request_id)
     OR EXISTS (SELECT 1 FROM tombstones WHERE request_id = :request_id);
 
+-- name: count_pending
+SELECT CASE
+    WHEN json_valid(CAST(data AS TEXT)) THEN ifnull(json_extract(CAST(data AS TEXT), '$.asked_by'), '') ELSE ''
+END AS asked_by, execution_id, count(*)
+FROM requests INDEXED BY requests_by_status WHERE status = 'pending' GROUP BY asked_by, execution_id;
+
 -- name: get_tombstone
 SELECT request_id, execution_id, status, settled_by, settled_at FROM tombstones WHERE request_id = :request_id;
 

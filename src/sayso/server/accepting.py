@@ -1,0 +1,142 @@
+"""Accepts connections as long as there is room for them, and gives each its protocol; knows no HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Final
+
+from sayso import limits
+from sayso.errors import SaysoError
+from sayso.server.connections import Connections, Place
+from sayso.server.listen import BACKLOG
+
+_LINGER: Final = 1.0
+"""Seconds that who is turned away has to say what it wanted, so that it hears why not."""
+_AT_THE_DOOR: Final = 64
+"""So many at once; whoever comes then is not told."""
+
+
+class Acceptor:
+    """`make` gives the protocol of a connection, which gives back its place in the end.
+
+    `turn_away` is what a peer hears for which there is no room; over TLS, nothing, since that would cost a handshake.
+    """
+
+    def __init__(
+        self,
+        connections: Connections,
+        make: Callable[[Place], asyncio.Protocol],
+        turn_away: Callable[[SaysoError], bytes],
+        tls: ssl.SSLContext | None,
+    ) -> None:
+        self.connections = connections
+        self.make = make
+        self.turn_away = turn_away
+        self.tls = tls
+        self.handshakes: set[asyncio.Task[None]] = set()
+        self.turned_away: set[_Arrival] = set()
+
+    @asynccontextmanager
+    async def accepting(self, listener: socket.socket) -> AsyncIterator[None]:
+        """Accepts while entered; then `listener` is closed, and so is who has not shaken hands yet."""
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(lambda: _Arrival(self), sock=listener, backlog=BACKLOG)
+        try:
+            yield
+        finally:
+            server.close()
+            for arrival in list(self.turned_away):
+                arrival.abort()
+            handshakes = list(self.handshakes)
+            for task in handshakes:
+                task.cancel()
+            await asyncio.gather(*handshakes, return_exceptions=True)
+
+
+class _Arrival(asyncio.Protocol):
+    """A connection until its own protocol takes it over."""
+
+    _transport: asyncio.Transport
+    _place: Place | None = None
+    _early: bytes = b""
+
+    def __init__(self, acceptor: Acceptor) -> None:
+        self._acceptor = acceptor
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - of a stream
+        self._transport = transport
+        peer = transport.get_extra_info("peername")
+        tls = self._acceptor.tls
+        try:
+            self._place = self._acceptor.connections.enter(str(peer[0]) if peer else "")
+        except SaysoError as error:
+            self._turn_away(error)
+            return
+        if tls is None:
+            self._hand_over(transport)
+        else:
+            task = asyncio.get_running_loop().create_task(self._shake_hands(tls))
+            self._acceptor.handshakes.add(task)
+            task.add_done_callback(self._acceptor.handshakes.discard)
+
+    def data_received(self, data: bytes) -> None:
+        """What came with the end of the handshake, or from who was turned away."""
+        if self._place is None:
+            self._transport.close()
+        self._early += data
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._acceptor.turned_away.discard(self)
+        if self._place is not None:
+            self._place.leave()
+
+    def _turn_away(self, error: SaysoError) -> None:
+        """Closing before the call was read would reset the connection, and the word could be lost on its way."""
+        turned_away = self._acceptor.turned_away
+        if self._acceptor.tls is not None or len(turned_away) >= _AT_THE_DOOR:
+            self._transport.abort()
+            return
+        turned_away.add(self)
+        self._transport.write(self._acceptor.turn_away(error))
+        asyncio.get_running_loop().call_later(_LINGER, self._transport.close)
+
+    def abort(self) -> None:
+        self._transport.abort()
+
+    async def _shake_hands(self, tls: ssl.SSLContext) -> None:
+        try:
+            transport = await asyncio.get_running_loop().start_tls(
+                self._transport,
+                self,
+                tls,
+                server_side=True,
+                ssl_handshake_timeout=limits.RECEIVE,
+                ssl_shutdown_timeout=limits.STOP,
+            )
+        except OSError:  # no handshake, or none in time
+            transport = None
+        except BaseException:
+            self._end()
+            raise
+        if transport is None or transport.is_closing():
+            self._end()
+        else:
+            self._hand_over(transport)
+
+    def _end(self) -> None:
+        self._transport.abort()
+        if self._place is not None:
+            self._place.leave()
+
+    def _hand_over(self, transport: asyncio.Transport) -> None:
+        assert self._place is not None  # noqa: S101 - it has entered
+        protocol, self._place = self._acceptor.make(self._place), None
+        transport.set_protocol(protocol)
+        protocol.connection_made(transport)
+        if self._early:
+            protocol.data_received(self._early)
