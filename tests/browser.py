@@ -25,10 +25,10 @@ PATIENCE: Final = 15_000
 
 
 @asynccontextmanager
-async def chromium() -> AsyncIterator[BrowserContext]:
+async def chromium(*, bypass_csp: bool = False) -> AsyncIterator[BrowserContext]:
     """A browser without a window, and in it one person, who has never been here before."""
     async with running() as browser:
-        context = await browser.new_context()
+        context = await browser.new_context(bypass_csp=bypass_csp)
         context.set_default_timeout(PATIENCE)
         yield context
 

@@ -54,7 +54,7 @@ def in_chromium(script: str) -> Callable[[Stream], AsyncIterator[Message]]:
 
     async def follow(stream: Stream) -> AsyncIterator[Message]:
         told: asyncio.Queue[str] = asyncio.Queue()
-        async with chromium() as browser:
+        async with chromium(bypass_csp=True) as browser:  # what the server answers is no page from which to call
             page = await browser.new_page()
             await page.expose_function("told", told.put_nowait)
             while page.url == "about:blank" or page.url.startswith("chrome-error:"):
