@@ -7,13 +7,17 @@ import gc
 import json
 import os
 import signal
+import socket
+import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+import trustme
 import websockets
 from websockets.exceptions import ConnectionClosed
 
@@ -142,3 +146,49 @@ async def test_a_server_under_attack_serves_those_who_behave(guarded: Callable[.
     for _, writer in peers:
         writer.close()
     await server.until(0)
+
+
+@pytest.mark.promise("CAP-10")
+@pytest.mark.parametrize("over", ["plain", "tls"])
+async def test_no_connection_outlives_the_server_whenever_it_came(
+    serve: Callable[..., HumanInputServer], tmp_path: Path, over: str
+) -> None:
+    """Also one that came as the server stopped, one amid a handshake, and one that takes nothing."""
+    certificate = tmp_path / "both.pem"
+    trustme.CA().issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(certificate)
+    for _ in range(_ROUNDS // 2):
+        server = serve(**({"tls_certificate": certificate} if over == "tls" else {}))
+        port = int(server.url.rpartition(":")[2])
+        opened: list[socket.socket] = []
+        stopped = threading.Event()
+
+        def keep_coming(
+            port: int = port, opened: list[socket.socket] = opened, over: threading.Event = stopped
+        ) -> None:
+            while not over.is_set():
+                try:
+                    peer = socket.create_connection(("127.0.0.1", port), timeout=10)
+                except OSError:
+                    return
+                opened.append(peer)
+                with suppress(OSError):
+                    peer.sendall((b"", b"GET /hea", b"\x16\x03\x01")[len(opened) % 3])
+
+        coming = [asyncio.create_task(asyncio.to_thread(keep_coming)) for _ in range(2)]
+        while len(opened) < 50:  # noqa: ASYNC110 - a count has no event
+            await asyncio.sleep(0.01)
+        await asyncio.to_thread(server.stop)
+        stopped.set()
+        await asyncio.wait(coming)
+        for peer in opened:
+            await asyncio.to_thread(_ended, peer)
+
+
+def _ended(peer: socket.socket) -> None:
+    """Returns when the other side has closed; raises TimeoutError where it has not."""
+    with peer:
+        try:
+            while peer.recv(65_536):
+                pass
+        except ConnectionError:
+            pass

@@ -6,7 +6,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 from sayso import limits
@@ -37,24 +37,29 @@ class Acceptor:
         self.make = make
         self.turn_away = turn_away
         self.tls = tls
-        self.handshakes: set[asyncio.Task[None]] = set()
-        self.turned_away: set[_Arrival] = set()
+        self.is_over = False
+        self.arrivals: set[_Arrival] = set()
+        """Who is at the door yet: shakes hands, or was turned away."""
 
     @asynccontextmanager
     async def accepting(self, listener: socket.socket) -> AsyncIterator[None]:
-        """Accepts while entered; then `listener` is closed, and so is who has not shaken hands yet."""
+        """Accepts while entered; then `listener` is closed. What had arrived by then comes in yet, until `end`."""
         loop = asyncio.get_running_loop()
         server = await loop.create_server(lambda: _Arrival(self), sock=listener, backlog=BACKLOG)
         try:
             yield
         finally:
+            # asyncio loses who was accepted just then, and leaves the socket open, if its server closes at once.
+            with suppress(NotImplementedError):  # Windows' loop has no readers
+                loop.remove_reader(listener)
+            await asyncio.sleep(0)
             server.close()
-            for arrival in list(self.turned_away):
-                arrival.abort()
-            handshakes = list(self.handshakes)
-            for task in handshakes:
-                task.cancel()
-            await asyncio.gather(*handshakes, return_exceptions=True)
+
+    def end(self) -> None:
+        """Nobody comes in any more; who was still at the door is gone."""
+        self.is_over = True
+        for arrival in list(self.arrivals):
+            arrival.abort()
 
 
 class _Arrival(asyncio.Protocol):
@@ -63,6 +68,7 @@ class _Arrival(asyncio.Protocol):
     _transport: asyncio.Transport
     _place: Place | None = None
     _early: bytes = b""
+    _handshake: asyncio.Task[None] | None = None
 
     def __init__(self, acceptor: Acceptor) -> None:
         self._acceptor = acceptor
@@ -70,6 +76,9 @@ class _Arrival(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - of a stream
         self._transport = transport
+        if self._acceptor.is_over:
+            transport.abort()
+            return
         peer = transport.get_extra_info("peername")
         tls = self._acceptor.tls
         try:
@@ -80,9 +89,8 @@ class _Arrival(asyncio.Protocol):
         if tls is None:
             self._hand_over(transport)
         else:
-            task = asyncio.get_running_loop().create_task(self._shake_hands(tls))
-            self._acceptor.handshakes.add(task)
-            task.add_done_callback(self._acceptor.handshakes.discard)
+            self._acceptor.arrivals.add(self)
+            self._handshake = asyncio.get_running_loop().create_task(self._shake_hands(tls))
 
     def data_received(self, data: bytes) -> None:
         """What came with the end of the handshake, or from who was turned away."""
@@ -91,22 +99,28 @@ class _Arrival(asyncio.Protocol):
         self._early += data
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._acceptor.turned_away.discard(self)
+        self._acceptor.arrivals.discard(self)
         if self._place is not None:
             self._place.leave()
 
     def _turn_away(self, error: SaysoError) -> None:
         """Closing before the call was read would reset the connection, and the word could be lost on its way."""
-        turned_away = self._acceptor.turned_away
-        if self._acceptor.tls is not None or len(turned_away) >= _AT_THE_DOOR:
+        arrivals = self._acceptor.arrivals
+        if self._acceptor.tls is not None or len(arrivals) >= _AT_THE_DOOR:
             self._transport.abort()
             return
-        turned_away.add(self)
+        arrivals.add(self)
         self._transport.write(self._acceptor.turn_away(error))
         asyncio.get_running_loop().call_later(_LINGER, self._transport.close)
 
     def abort(self) -> None:
+        """Ends the connection, whatever is under way."""
+        if self._handshake is not None:
+            self._handshake.cancel()
         self._transport.abort()
+        self._acceptor.arrivals.discard(self)
+        if self._place is not None:
+            self._place.leave()
 
     async def _shake_hands(self, tls: ssl.SSLContext) -> None:
         try:
@@ -120,18 +134,11 @@ class _Arrival(asyncio.Protocol):
             )
         except OSError:  # no handshake, or none in time
             transport = None
-        except BaseException:
-            self._end()
-            raise
         if transport is None or transport.is_closing():
-            self._end()
+            self.abort()
         else:
+            self._acceptor.arrivals.discard(self)
             self._hand_over(transport)
-
-    def _end(self) -> None:
-        self._transport.abort()
-        if self._place is not None:
-            self._place.leave()
 
     def _hand_over(self, transport: asyncio.Transport) -> None:
         assert self._place is not None  # noqa: S101 - it has entered

@@ -64,7 +64,7 @@ async def serving(
     connections = Connections(lambda address: is_this_machine(address) or address in listed)
     acceptor = Acceptor(connections, server.protocol, raw_problem, tls)
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(server.serve(sockets=sockets))
+        tasks.create_task(_until_all_are_gone(server, sockets))
         await server.is_ready.wait()
         try:
             async with AsyncExitStack() as accepting:
@@ -76,7 +76,19 @@ async def serving(
                 # Nobody listens any more, so a proxy goes elsewhere; what has just come in gets time to say what it
                 # wants: uvicorn closes a connection that has not, and a proxy may not send a POST again.
                 await asyncio.sleep(_LAST)
+            acceptor.end()  # uvicorn ends what it knows by now, and what came later nobody would
             server.should_exit = True
+
+
+async def _until_all_are_gone(server: _Server, sockets: list[socket.socket]) -> None:
+    """Serves; what has not ended in order by `limits.STOP` is cut, or it would stay open with the process."""
+    try:
+        await server.serve(sockets=sockets)
+    finally:
+        for left in list(server.server_state.connections):
+            left.transport.abort()
+        while server.server_state.connections:  # noqa: ASYNC110 - a count has no event
+            await asyncio.sleep(0)  # each is told
 
 
 def _parting(app: ASGIApp, is_draining: Callable[[], bool]) -> ASGIApp:
