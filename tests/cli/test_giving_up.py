@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,14 @@ from tests.cli.conftest import Run, is_waited_for, settings_of
 from tests.client.relay import free_port, relayed
 from tests.conftest import KEY
 from tests.runtime.programs import SAYSO, program
+
+
+@pytest.fixture(autouse=True)
+def _may_be_hung_up() -> Iterator[None]:
+    """Whoever runs the tests under nohup would have these programs ignore it, too."""
+    former = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, former)
 
 
 async def _ended(server: HumanInputServer, number: int, *arguments: str) -> tuple[int, str]:
