@@ -1,0 +1,182 @@
+"""One soak: a server of its own in a process of its own, everyone at it, and a look at both every few seconds."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sqlite3
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from tests.conftest import KEY
+from tests.nodes.node import ROOT
+from tests.soak.judging import Look
+from tests.soak.life import live, world_of
+from tests.soak.world import PATIENCE, World
+
+_WARM: Final = 5.0
+"""Seconds in which everything is done once before the beginning: modules are loaded, threads started, caches filled."""
+_TABLES: Final = ("events", "requests", "keys", "tickets", "audit")
+
+
+@dataclass
+class Soaked:
+    """`looks`: in order. `begin`, `end`: at rest. `counts`: what was done. `sizes`: bytes and rows of the store."""
+
+    looks: list[Look] = field(default_factory=list)
+    lives: list[Look] = field(default_factory=list)
+    begin: Look = field(default_factory=dict)
+    end: Look = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    faults: list[str] = field(default_factory=list)
+
+    @property
+    def seconds(self) -> float:
+        return float(self.looks[-1]["at"] - self.looks[0]["at"])
+
+
+class _Server:
+    def __init__(self, folder: Path, store: str, every: float, keep: float, leak: int) -> None:
+        self._looks = folder / "looks.jsonl"
+        self._looks.touch()
+        self._reader = self._looks.open()
+        self._log = folder / "server.log"
+        self._command = ("-m", "tests.soak.watched", self._looks, str(every), str(keep), str(leak))
+        self._serve = ("serve", "--json", "--port", "0", "--store", store)
+        self.process: asyncio.subprocess.Process
+        self.looks: list[Look] = []
+
+    async def start(self) -> str:
+        """Where it listens."""
+        with self._log.open("ab") as log:
+            self.process = await asyncio.create_subprocess_exec(
+                *(sys.executable, *self._command, *self._serve),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=log,
+                cwd=ROOT,
+                env=os.environ | {"SAYSO_API_KEY": KEY},
+            )
+        assert self.process.stdout is not None
+        async with asyncio.timeout(PATIENCE):
+            said = await self.process.stdout.readline()
+        assert said, self._log.read_text()
+        url: str = json.loads(said)["url"]
+        return url.replace("localhost", "127.0.0.1")
+
+    def read(self) -> None:
+        """Takes the looks that have come since."""
+        while line := self._reader.readline():
+            self.looks.append(json.loads(line))
+
+    async def rest(self, name: str, most: Look | None = None) -> Look:
+        """A look at the server when everyone has left; waits for what has only just ended: no more of `most`."""
+        assert self.process.stdin is not None
+        until = time.monotonic() + PATIENCE
+        while True:
+            self.process.stdin.write(f"{name}\n".encode())
+            before = len(self.looks)
+            while not (named := [look for look in self.looks[before:] if look["name"] == name]):
+                await asyncio.sleep(0.05)
+                self.read()
+            look = named[-1]
+            calm = look["connections"] == 0 and (most is None or look["tasks"] <= most["tasks"])
+            if calm or time.monotonic() > until:
+                return look
+            await asyncio.sleep(0.5)
+
+    async def stop(self) -> None:
+        with suppress(ProcessLookupError):
+            self.process.terminate()
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await self.process.wait()
+        finally:
+            with suppress(ProcessLookupError):
+                self.process.kill()
+            self._reader.close()
+
+
+async def soak(
+    folder: Path,
+    *,
+    seconds: float,
+    rate: float = 1.0,
+    every: float = 5.0,
+    keep: float = 300.0,
+    leak: int = 0,
+    store: str = "",
+) -> Soaked:
+    """Everything is written into `folder`. `keep`: seconds for which what was settled is kept. `leak`: see `watched`.
+    `store`: of PostgreSQL; else a file there."""
+    path = None if store else folder / "log.db"
+    server = _Server(folder, store or f"sqlite:///{path}", every, keep, leak)
+    url = await server.start()
+    found = Soaked(looks=server.looks)
+    try:
+        async with world_of(url, rate, "first") as world:
+            await live(world, min(_WARM, seconds))
+        found.begin = await server.rest("begin")
+        server.looks.clear()
+        async with world_of(url, rate, "run") as world:
+            async with _looking(world, server, found, every, path):
+                await live(world, seconds)
+            found.looks = [look for look in server.looks if not look["name"]]
+            found.counts, found.faults = dict(world.counts), world.faults
+        found.end = await server.rest("end", found.begin)
+    finally:
+        await server.stop()
+    return found
+
+
+@asynccontextmanager
+async def _looking(
+    world: World, server: _Server, found: Soaked, every: float, path: Path | None
+) -> AsyncIterator[None]:
+    async def look() -> None:
+        with (server._looks.parent / "lives.jsonl").open("a") as file:
+            while True:
+                await asyncio.sleep(every)
+                server.read()
+                found.lives.append(_life(world, path))
+                file.write(f"{json.dumps(found.lives[-1])}\n")
+                file.flush()
+
+    looking = asyncio.create_task(look())
+    try:
+        yield
+    finally:
+        looking.cancel()
+        with suppress(asyncio.CancelledError):
+            await looking
+        server.read()
+
+
+def _life(world: World, path: Path | None) -> Look:
+    """Since the last look: `told` and `settled`, in seconds. Since the beginning: all else."""
+    told, settled = world.told_after, world.settled_after
+    world.told_after, world.settled_after = [], []
+    return {
+        "at": time.monotonic(),
+        "told": [round(one, 5) for one in told],
+        "settled": [round(one, 5) for one in settled],
+        "clients_processor": time.process_time(),
+        "counts": dict(world.counts),
+        "faults": len(world.faults),
+        "store": {} if path is None else _sizes(path),
+    }
+
+
+def _sizes(path: Path) -> dict[str, int]:
+    """Bytes of the files, and rows of the tables."""
+    wal = path.with_name(f"{path.name}-wal")
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5)) as db:
+        rows = {name: db.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in _TABLES}  # noqa: S608
+        free = db.execute("PRAGMA freelist_count").fetchone()[0] * db.execute("PRAGMA page_size").fetchone()[0]
+    return {"file": path.stat().st_size, "log": wal.stat().st_size if wal.exists() else 0, "free": free} | rows
