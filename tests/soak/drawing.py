@@ -10,6 +10,7 @@ from typing import Final
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import ScalarFormatter
 
 from tests.soak.judging import MIB, Look, Series, by_minute, last_two_thirds, slope, used
 from tests.soak.soaking import Soaked
@@ -49,14 +50,15 @@ def draw(found: Soaked, path: Path) -> None:
             for name, part in (("median", 0.5), ("99 %", 0.99))
         }
         _curves(latency, "Milliseconds", **figures)
-        for axes in (memory, held, objects, store, processor):
-            axes.set_ylim(bottom=0)
         latency.set_yscale("log")
+        latency.yaxis.set_major_formatter(ScalarFormatter())
         _curves(
             *(processor, "Processor, percent of a core"),
             server=used(looks, "processor"),
             clients=used(lives, "clients_processor"),
         )
+        for axes in (memory, held, objects, store, processor):
+            axes.set_ylim(bottom=0)
         processor.set_xlabel("minutes")
         figure.savefig(path, format="svg", metadata={"Date": None, "Creator": None})
 

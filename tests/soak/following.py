@@ -74,7 +74,7 @@ async def follow(world: World, road: str, execution_id: str | None, breaks: floa
                                 seen.check(world.executions)
                             return
         world.counts["breaks"] += 1
-        await asyncio.sleep(world.between(0, 3))
+        await world.rest(world.between(0, 3))
 
 
 def is_last(event: Message, execution_id: str | None) -> bool:
@@ -141,4 +141,4 @@ async def _poll(world: World, path: str, cursor: str | None, key: str, query: st
         for event in page["events"]:
             yield event
         if params["wait"] == "0":
-            await asyncio.sleep(world.between(0.2, 2))
+            await world.rest(world.between(0.2, 2))

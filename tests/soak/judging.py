@@ -43,7 +43,7 @@ def verdicts(looks: Sequence[Look], begin: Look, end: Look, faults: int) -> list
     found = [f"{end[what] - begin[what]} {what} are left" for what in HELD if end[what] > begin[what]]
     if faults:
         found.append(f"{faults} faults")
-    grown = {what: growth(looks, what) for what in ("rss", "uss")}
+    grown = {what: growth(looks, what) for what in ("rss", "uss") if looks}
     return found + [
         f"memory ({what}) grew by {size / MIB:.1f} MiB over the last two thirds"
         for what, size in grown.items()

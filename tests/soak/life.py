@@ -60,7 +60,7 @@ async def live(world: World, seconds: float) -> None:
                 coming.create_task(world.again_and_again(partial(visit, world), pause))
             coming.create_task(_ask(world, coming))
             await asyncio.sleep(seconds)
-            world.enough.set()
+            world.end()
         await world.watched(ask_one(world, END, fate="by HTTP"))
     assert world.faults or not world.cases, world.cases
 

@@ -113,7 +113,7 @@ async def ask_one(world: World, execution_id: str, *, last: bool = False, fate: 
     if world.chance.random() < 0.05:
         await world.call("POST", "/requests", 200, json=body, key="crew")
     if fate == "withdrawn":
-        await asyncio.sleep(world.between(0, 1))
+        await world.rest(world.between(0, 1))
         await world.call("POST", f"/requests/{request_id}/cancel", 200, json={}, key="crew")
     async with asyncio.timeout(PATIENCE):
         settled = await _settled(world, request_id)
@@ -175,7 +175,10 @@ class Clerk:
 
     async def _attend(self, case: Case, socket: ClientConnection) -> None:
         world, fate = self._world, case.fate
-        await asyncio.sleep(world.between(1.45, 1.55) if fate == "late" else world.between(0.05, 3))
+        if fate == "late":
+            await asyncio.sleep(world.between(1.45, 1.55))
+        else:
+            await world.rest(world.between(0.05, 3))
         case.answered_at = time.monotonic()
         path = f"/requests/{case.request_id}"
         if fate == "by WebSocket":

@@ -16,12 +16,16 @@ from typing import Final
 
 from tests.conftest import KEY
 from tests.nodes.node import ROOT
-from tests.soak.judging import Look
+from tests.soak.judging import HELD, Look, verdicts
 from tests.soak.life import live, world_of
 from tests.soak.world import PATIENCE, World
 
 _WARM: Final = 5.0
 """Seconds in which everything is done once before the beginning: modules are loaded, threads started, caches filled."""
+_REST: Final = 3.0
+"""Seconds without a change after which a server is at rest."""
+_AGAIN: Final = 0.3
+"""Seconds between two looks at it meanwhile."""
 _TABLES: Final = ("events", "requests", "keys", "tickets", "audit")
 
 
@@ -76,20 +80,26 @@ class _Server:
             self.looks.append(json.loads(line))
 
     async def rest(self, name: str, most: Look | None = None) -> Look:
-        """A look at the server when everyone has left; waits for what has only just ended: no more of `most`."""
+        """A look at the server when everyone has left, once it has no more than at `most`, or has changed no more for
+        a while: what has only just ended is not gone yet."""
+        since, last = time.monotonic(), await self._look(name)
+        while time.monotonic() < since + _REST and (most is None or verdicts([], most, last, 0)):
+            await asyncio.sleep(_AGAIN)
+            look = await self._look(name)
+            if any(look[what] != last[what] for what in HELD):
+                since = time.monotonic()
+            last = look
+        return last
+
+    async def _look(self, name: str) -> Look:
         assert self.process.stdin is not None
-        until = time.monotonic() + PATIENCE
-        while True:
-            self.process.stdin.write(f"{name}\n".encode())
-            before = len(self.looks)
+        self.process.stdin.write(f"{name}\n".encode())
+        before = len(self.looks)
+        async with asyncio.timeout(PATIENCE):
             while not (named := [look for look in self.looks[before:] if look["name"] == name]):
                 await asyncio.sleep(0.05)
                 self.read()
-            look = named[-1]
-            calm = look["connections"] == 0 and (most is None or look["tasks"] <= most["tasks"])
-            if calm or time.monotonic() > until:
-                return look
-            await asyncio.sleep(0.5)
+        return named[-1]
 
     async def stop(self) -> None:
         with suppress(ProcessLookupError):

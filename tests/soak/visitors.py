@@ -30,7 +30,7 @@ async def keys(world: World) -> None:
     world.keys[name] = made["secret"]
     roads = world.chance.sample(ROADS[:2], 2)
     following = [asyncio.create_task(_until_ended(world, road, name)) for road in roads]
-    await asyncio.sleep(world.between(0, 3))
+    await world.rest(world.between(0, 3))
     rotated = (await world.call("POST", f"/keys/{made['key']['id']}/rotate", 201, json={"overlap": 60})).json()
     await world.call("GET", "/requests?limit=1", 200, key=name)
     world.keys[name] = rotated["secret"]
@@ -55,9 +55,8 @@ async def tickets(world: World) -> None:
     """Opens a stream with a ticket, and none with it again."""
     made = (await world.call("POST", "/tickets", 201, json={"all": True}, key="ann")).json()
     query = f"?ticket={made['ticket']}"
-    with suppress(TimeoutError):
-        async with asyncio.timeout(world.between(0.5, 5)):
-            await _listen(world, query)
+    async with world.staying(world.between(0.5, 5)):
+        await _listen(world, query)
     assert (await world.api.get(path_of("sse", None) + query)).status_code == 401
     world.counts["tickets"] += 1
 
@@ -71,11 +70,10 @@ async def _listen(world: World, query: str) -> None:
 async def lost(world: World) -> None:
     """Follows an execution that nobody knows, and from places that are none."""
     road = world.chance.choice(ROADS)
-    with suppress(TimeoutError):
-        async with asyncio.timeout(world.between(0.1, 4)):
-            async with aclosing(events(world, road, str(uuid.uuid4()), None)) as heard:
-                async for event in heard:
-                    raise AssertionError(event)
+    nowhere = events(world, road, str(uuid.uuid4()), None)
+    async with world.staying(world.between(0.1, 4)), aclosing(nowhere) as heard:
+        async for event in heard:
+            raise AssertionError(event)
     where = world.chance.choice(("", f"/{world.name}-{world.begun}"))
     cursor = {"last_event_id": str(uuid.uuid4())}
     page = (await world.call("GET", f"/poll/human-input{where}", 200, params=cursor)).json()
@@ -163,9 +161,7 @@ async def passing(world: World) -> None:
         for path in ("/health", "/"):
             assert (await client.get(path)).status_code == 200
         road = world.chance.choice(ROADS)
-    with suppress(TimeoutError):
-        async with asyncio.timeout(world.between(0, 10)):
-            async with aclosing(events(world, road, None, None)) as heard:
-                async for event in heard:
-                    assert event["type"] in ("human_input_required", "human_input_completed"), event
+    async with world.staying(world.between(0, 10)), aclosing(events(world, road, None, None)) as heard:
+        async for event in heard:
+            assert event["type"] in ("human_input_required", "human_input_completed"), event
     world.counts["passed by"] += 1

@@ -4,7 +4,7 @@ Every so many seconds, and for each line that it reads, it writes a line of JSON
 name for that look, before which garbage is collected. It ends with whoever holds the other end.
 
 KEEP: seconds for which what was settled is kept: sayso itself takes no less than an hour. LEAK: bytes that it loses for
-each question, to be found out.
+each question, and a task and a descriptor, to be found out.
 """
 
 from __future__ import annotations
@@ -105,12 +105,12 @@ class Watch:
 
 
 def _leak(size: int) -> None:
-    """Keeps so many bytes of each question for ever."""
-    kept: list[bytearray] = []
+    """Keeps so many bytes of each question for ever, and a task and a descriptor."""
+    kept: list[Any] = []
     ask = Gateway.ask
 
     async def leaking(self: Gateway, *given: Any, **named: Any) -> Any:
-        kept.append(bytearray(os.urandom(size)))
+        kept.append((os.urandom(size), asyncio.create_task(asyncio.Event().wait()), os.dup(0)))
         return await ask(self, *given, **named)
 
     Gateway.ask = leaking  # type: ignore[method-assign]

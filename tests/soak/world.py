@@ -8,7 +8,8 @@ import time
 import traceback
 import uuid
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -60,6 +61,8 @@ class World:
     keys: dict[str, str] = field(default_factory=lambda: {"default": KEY})
     """Secrets by name."""
     enough: asyncio.Event = field(default_factory=asyncio.Event)
+    stays: set[asyncio.Timeout] = field(default_factory=set)
+    """Of those who leave when there is enough."""
     cases: dict[str, Case] = field(default_factory=dict)
     executions: dict[str, int] = field(default_factory=dict)
     """How many events each has that has ended."""
@@ -119,10 +122,28 @@ class World:
             await self.watched(does())
             await self.rest(self.chance.expovariate(1 / pause))
 
+    @asynccontextmanager
+    async def staying(self, seconds: float) -> AsyncIterator[None]:
+        """What is done in it is left after so long, or when there is enough."""
+        scope = asyncio.timeout(0.0 if self.enough.is_set() else seconds)
+        self.stays.add(scope)
+        try:
+            async with scope:
+                yield
+        except TimeoutError:
+            if not scope.expired():
+                raise
+        finally:
+            self.stays.discard(scope)
+
     async def rest(self, seconds: float) -> None:
         """Returns after so long, or when there is enough."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self.enough.wait()
-        except TimeoutError:
-            pass
+        async with self.staying(seconds):
+            await self.enough.wait()
+
+    def end(self) -> None:
+        """There is enough: nobody begins anything, and whoever only stays leaves."""
+        self.enough.set()
+        for scope in self.stays:
+            if scope.when() is not None:
+                scope.reschedule(0.0)  # long ago
