@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
 import os
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 import psutil
 import pytest
+from websockets.asyncio.client import ClientConnection, connect
 
 from tests.abuse.plain import Line
-from tests.nodes.node import Node, nodes
-from tests.server.raw import UPGRADE
+from tests.nodes.node import RIGHT, Node, nodes
 
 _HELD: Final = int(os.environ.get("SAYSO_ROUNDS", "500"))
 _AT_ONCE: Final = 100
@@ -25,44 +26,76 @@ _KIB: Final = 1024
 _MOST: Final = 64 * _KIB
 """Bytes of the server's memory for a connection."""
 _PROMPTS: Final = ("Did everyone hear", "And this")
-_PATHS: Final = {
-    "websocket": "/ws/human-input/run-1",
-    "sse": "/events/human-input/run-1",
-    "poll": "/poll/human-input/run-1",
-}
 
 
-class Held:
-    """One who follows."""
+class Streamed:
+    """One who follows by SSE."""
 
-    def __init__(self, road: str, line: Line) -> None:
-        self._road = road
+    def __init__(self, stack: ExitStack, line: Line) -> None:
+        stack.callback(line.close)
         self._line = line
 
-    async def begin(self, cursor: str = "") -> None:
-        """Returns when the server has said that it will tell; on a poll, which says nothing, at once."""
-        path = _PATHS[self._road]
-        if self._road == "poll":
-            self._line.send("GET", f"{path}?wait=55{cursor}")
-            return
-        self._line.send("GET", path, None, *(UPGRADE if self._road == "websocket" else ()))
-        status, _ = await self._line.head()
-        assert status == (101 if self._road == "websocket" else 200)
+    @classmethod
+    async def come(cls, url: str, stack: ExitStack) -> Self:
+        """Returns when the server has said that it will tell."""
+        held = cls(stack, await Line.to(url))
+        held._line.send("GET", "/events/human-input/run-1")
+        status, _ = await held._line.head()
+        assert status == 200
+        return held
 
     async def hear(self) -> list[str]:
         """The prompts that it is told, up to the last."""
-        if self._road != "poll":
-            heard = (await self._line.reader.readuntil(f'"prompt":"{_PROMPTS[-1]}"'.encode())).decode("latin-1")
-            return re.findall('"prompt":"([^"]*)"', heard)
+        heard = (await self._line.reader.readuntil(f'"prompt":"{_PROMPTS[-1]}"'.encode())).decode("latin-1")
+        return re.findall('"prompt":"([^"]*)"', heard)
+
+
+class Polling(Streamed):
+    """One whose poll is held, one after the other."""
+
+    @classmethod
+    async def come(cls, url: str, stack: ExitStack) -> Self:
+        """Returns when it has asked: a poll that is held says nothing."""
+        held = cls(stack, await Line.to(url))
+        held._ask()
+        return held
+
+    async def hear(self) -> list[str]:
         told: list[str] = []
         while _PROMPTS[-1] not in told:
             _, page = await self._line.reply()
             told += [event["prompt"] for event in page["events"]]
-            await self.begin(f"&last_event_id={page['cursor']}" if page["cursor"] else "")
+            self._ask(f"&last_event_id={page['cursor']}" if page["cursor"] else "")
         return told
 
-    def close(self) -> None:
-        self._line.close()
+    def _ask(self, cursor: str = "") -> None:
+        self._line.send("GET", f"/poll/human-input/run-1?wait=55{cursor}")
+
+
+class Talking:
+    """One who follows by WebSocket, and says that it is still there when it is asked."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self._socket = socket
+
+    @classmethod
+    async def come(cls, url: str, stack: ExitStack) -> Self:
+        address = f"{url.replace('http', 'ws', 1)}/ws/human-input/run-1"
+        socket = await connect(
+            address, additional_headers=RIGHT, compression=None, ping_interval=None, open_timeout=60, proxy=None
+        )
+        stack.callback(socket.transport.abort)
+        return cls(socket)
+
+    async def hear(self) -> list[str]:
+        told: list[str] = []
+        while _PROMPTS[-1] not in told:
+            told.append(json.loads(await self._socket.recv())["prompt"])
+        return told
+
+
+Held = Streamed | Polling | Talking
+_ROADS: Final[dict[str, type[Held]]] = {"websocket": Talking, "sse": Streamed, "poll": Polling}
 
 
 @contextmanager
@@ -75,14 +108,12 @@ def _young() -> Iterator[None]:
         gc.enable()
 
 
-async def _crowd(server: Node, road: str, count: int) -> list[Held]:
-    """So many who follow."""
+async def _crowd(stack: ExitStack, server: Node, road: str, count: int) -> list[Held]:
+    """So many who follow, until the stack is left."""
     crowd: list[Held] = []
     while len(crowd) < count:
-        lines = await asyncio.gather(*(Line.to(server.url) for _ in range(min(_AT_ONCE, count - len(crowd)))))
-        come = [Held(road, line) for line in lines]
-        await asyncio.gather(*(one.begin() for one in come))
-        crowd += come
+        now = range(min(_AT_ONCE, count - len(crowd)))
+        crowd += await asyncio.gather(*(_ROADS[road].come(server.url, stack) for _ in now))
     return crowd
 
 
@@ -106,17 +137,16 @@ async def _memory(server: Node) -> int:
 
 
 @pytest.mark.promise("STREAM-1", "CAP-2")
-@pytest.mark.parametrize("road", _PATHS)
+@pytest.mark.parametrize("road", _ROADS)
 async def test_all_that_are_held_open_are_told_and_each_costs_little(road: str, tmp_path: Path) -> None:
-    with _young():
-        async with asyncio.timeout(60 + _HELD), nodes(f"sqlite:///{tmp_path / 'log.db'}", tmp_path, "") as (server,):
-            first = await _crowd(server, road, 20)  # what is made once, and stays
+    store = f"sqlite:///{tmp_path / 'log.db'}"
+    async with asyncio.timeout(60 + _HELD), nodes(store, tmp_path, "") as (server,):
+        with _young(), ExitStack() as stack:
+            first = await _crowd(stack, server, road, 20)  # what is made once, and stays
             before = await _memory(server)
-            crowd = await _crowd(server, road, _HELD)
+            crowd = await _crowd(stack, server, road, _HELD)
             cost = (await _memory(server) - before) / _HELD
             told = await _told(server, first + crowd)
-            for one in first + crowd:
-                one.close()
     print(f"{road}: {_HELD:,} and 20 held, {told:,} told of both, once each, in order; {cost / _KIB:.1f} KiB each")
 
     assert told == _HELD + 20
