@@ -71,8 +71,8 @@ def report(found: Soaked) -> list[str]:
             f"{what}: {first / MIB:.1f} MiB at first, {last / MIB:.1f} at last, {most / MIB:.1f} at most; "
             f"{growth(looks, what) / MIB:+.2f} MiB by the slope of the last two thirds (at most {GROWTH / MIB:.0f})"
         )
-    print(f"objects: {growth(looks, 'objects'):+,.0f} by the slope of the last two thirds")
-    for what in ("objects", "topics", *HELD):
+    print(f"blocks: {growth(looks, 'blocks'):+,.0f} by the slope of the last two thirds")
+    for what in ("blocks", "topics", *HELD):
         print(f"{what} at rest: {found.begin[what]:,} at the beginning, {found.end[what]:,} at the end")
     print("more of:", ", ".join(f"{count} {name}" for name, count in left(found.begin, found.end)))
     for what, words in (("told", "ask to event"), ("settled", "answer to asker")):

@@ -34,12 +34,12 @@ def draw(found: Soaked, path: Path) -> None:
     looks, lives = found.looks, found.lives
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(9, 10.5), layout="constrained")
-        memory, held, objects, store, latency, processor = figure.subplots(6, 1, sharex=True)
+        memory, held, blocks, store, latency, processor = figure.subplots(6, 1, sharex=True)
         _curves(memory, "Memory of the server, MiB", resident=_of(looks, "rss", MIB), unshared=_of(looks, "uss", MIB))
         _mark_slope(memory, looks)
         opened = ("connections", "descriptors", "tasks")
         _curves(held, "Open at the server", **{what: _of(looks, what) for what in opened})
-        _curves(objects, "Live objects of Python, thousands", objects=_of(looks, "objects", 1_000))
+        _curves(blocks, "Pieces of memory given out by Python, thousands", blocks=_of(looks, "blocks", 1_000))
         rows = [life["store"] | {"at": life["at"]} for life in lives if life["store"]]
         if rows:
             _curves(store, "Rows in the store", **{what: _of(rows, what) for what in ("events", "requests")})
@@ -57,7 +57,7 @@ def draw(found: Soaked, path: Path) -> None:
             server=used(looks, "processor"),
             clients=used(lives, "clients_processor"),
         )
-        for axes in (memory, held, objects, store, processor):
+        for axes in (memory, held, blocks, store, processor):
             axes.set_ylim(bottom=0)
         processor.set_xlabel("minutes")
         figure.savefig(path, format="svg", metadata={"Date": None, "Creator": None})

@@ -61,20 +61,21 @@ async def seen_from_now(world: World) -> Seen:
 async def follow(world: World, road: str, execution_id: str | None, breaks: float | None) -> None:
     """Sees an execution, or all, to their end, and breaks off every `breaks` seconds or so. None: never."""
     seen = Seen() if execution_id else await seen_from_now(world)
-    while True:
+    is_over = False
+    while not is_over:
         until = None if breaks is None else world.chance.expovariate(1 / breaks)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(until):
-                async with aclosing(events(world, road, execution_id, seen.cursor)) as heard:
-                    async for event in heard:
-                        seen.note(event)
-                        world.counts[f"events by {road}"] += 1
-                        if is_last(event, execution_id):
-                            if execution_id is None:
-                                seen.check(world.executions)
-                            return
-        world.counts["breaks"] += 1
-        await world.rest(world.between(0, 3))
+        with suppress(TimeoutError):  # also of one that comes while the last connection is closed
+            async with asyncio.timeout(until), aclosing(events(world, road, execution_id, seen.cursor)) as heard:
+                async for event in heard:
+                    seen.note(event)
+                    world.counts[f"events by {road}"] += 1
+                    if is_over := is_last(event, execution_id):
+                        break
+        if not is_over:
+            world.counts["breaks"] += 1
+            await world.rest(world.between(0, 3))
+    if execution_id is None:
+        seen.check(world.executions)
 
 
 def is_last(event: Message, execution_id: str | None) -> bool:

@@ -145,5 +145,5 @@ class World:
         """There is enough: nobody begins anything, and whoever only stays leaves."""
         self.enough.set()
         for scope in self.stays:
-            if scope.when() is not None:
+            if not scope.expired():
                 scope.reschedule(0.0)  # long ago
