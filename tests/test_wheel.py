@@ -65,13 +65,18 @@ def test_the_source_archive_holds_what_the_tests_need(built: Path) -> None:
     assert not [name for name in held if "node_modules" in name or name.endswith(".db")]
 
 
-async def test_a_server_of_it_runs_with_nothing_but_what_it_says_it_needs(wheel: Path, tmp_path: Path) -> None:
-    """In an environment of its own, with the extra `server` alone."""
-    alone = tmp_path / "alone"
-    _run(sys.executable, "-m", "venv", "--without-pip", alone)
-    pip = (sys.executable, "-m", "pip", "--python", alone / "bin/python", "install", "--quiet")
+@pytest.fixture(scope="module")
+def alone(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The programs of an environment with the wheel, its extra `server`, and nothing else."""
+    folder = tmp_path_factory.mktemp("alone")
+    _run(sys.executable, "-m", "venv", "--without-pip", folder)
+    pip = (sys.executable, "-m", "pip", "--python", folder / "bin/python", "install", "--quiet")
     _run(*pip, "--disable-pip-version-check", "--constraint", "constraints.txt", f"{wheel}[server]")
-    serve = (str(alone / "bin/sayso"), "serve", "--port", "0", "--json", "--store", f"sqlite:///{tmp_path / 'log.db'}")
+    return folder / "bin"
+
+
+async def test_a_server_of_it_runs_with_nothing_but_what_it_says_it_needs(alone: Path, tmp_path: Path) -> None:
+    serve = (str(alone / "sayso"), "serve", "--port", "0", "--json", "--store", f"sqlite:///{tmp_path / 'log.db'}")
     environment = {"SAYSO_API_KEY": KEY, "PATH": os.defpath, "PYTHONPATH": ""}
     async with asyncio.timeout(60), program(*serve, **environment) as running:
         url = json.loads(await running.line("url"))["url"]
@@ -81,3 +86,21 @@ async def test_a_server_of_it_runs_with_nothing_but_what_it_says_it_needs(wheel:
             asked = await api.post("/requests", json={"execution_id": "run-1", "prompt": "Ship it?"})
             answer = f"/requests/{asked.json()['request_id']}/answer"
             assert (await api.post(answer, json={"human_feedback": "yes"})).json()["status"] == "answered"
+
+
+def test_what_it_is_made_of_is_listed_the_same_each_time_and_says_nothing_of_the_machine(
+    alone: Path, wheel: Path, tmp_path: Path
+) -> None:
+    lists = [tmp_path / "first.json", tmp_path / "second.json"]
+    for target in lists:
+        _run(sys.executable, "scripts/sbom", alone / "python", wheel, target)
+
+    first, second = (target.read_text() for target in lists)
+    assert first == second
+    for named in (str(wheel.parent), str(alone), str(_ROOT), "file:"):
+        assert named not in first
+    listed = json.loads(first)
+    packages = {one["purl"].partition("@")[0] for one in listed["components"]}
+    assert {"pkg:pypi/starlette", "pkg:pypi/msgspec", "pkg:npm/preact", "pkg:npm/marked"} <= packages
+    assert not {"pkg:pypi/pytest", "pkg:npm/esbuild", "pkg:pypi/sayso"} & packages
+    assert listed["metadata"]["component"]["purl"].startswith("pkg:pypi/sayso@")
