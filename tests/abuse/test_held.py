@@ -140,7 +140,7 @@ async def _memory(server: Node) -> int:
 @pytest.mark.parametrize("road", _ROADS)
 async def test_all_that_are_held_open_are_told_and_each_costs_little(road: str, tmp_path: Path) -> None:
     store = f"sqlite:///{tmp_path / 'log.db'}"
-    async with asyncio.timeout(60 + _HELD), nodes(store, tmp_path, "") as (server,):
+    async with asyncio.timeout(60 + _HELD / 10), nodes(store, tmp_path, "") as (server,):
         with _young(), ExitStack() as stack:
             first = await _crowd(stack, server, road, 20)  # what is made once, and stays
             before = await _memory(server)
