@@ -170,6 +170,7 @@ class Keyring:
             began = self._clock.monotonic()
             found = await self._store.keys()
             self._known, self._read_at = {key.id: key for key in found}, began
+            self._written = {id: at for id, at in self._written.items() if id in self._known}
 
     def _end_held(self) -> None:
         now = self._clock.now()
