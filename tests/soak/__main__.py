@@ -7,11 +7,14 @@ import asyncio
 import json
 import sys
 import tempfile
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from tests.postgres import Cluster
 from tests.soak.judging import GROWTH, HELD, MIB, growth, left, quantile, verdicts
+from tests.soak.sizes import Sizes, of_database, of_file
 from tests.soak.soaking import Soaked, soak
 
 _LOOKS: Final = 1_440
@@ -33,22 +36,23 @@ def main() -> int:
     folder.mkdir(parents=True, exist_ok=True)
     print(f"all that is seen is kept in {folder}", flush=True)
     seconds = given.minutes * 60
-    cluster = Cluster() if given.store == "postgres" else None
-    try:
-        found = asyncio.run(
-            soak(
-                folder,
-                seconds=seconds,
-                rate=given.rate,
-                every=min(5.0, max(0.5, seconds / _LOOKS)),
-                keep=max(30.0, min(300.0, seconds / 24)),
-                leak=given.leak,
-                store=cluster.database() if cluster else "",
-            )
+    with ExitStack() as stack:
+        if given.store == "postgres":
+            cluster = Cluster()
+            stack.callback(cluster.close)
+            store = cluster.database()
+            sizes: Sizes = partial(of_database, cluster, store)
+        else:
+            store, sizes = f"sqlite:///{folder / 'log.db'}", partial(of_file, folder / "log.db")
+        soaking = soak(
+            *(folder, store, sizes),
+            seconds=seconds,
+            rate=given.rate,
+            every=min(5.0, max(0.5, seconds / _LOOKS)),
+            keep=max(30.0, min(300.0, seconds / 24)),
+            leak=given.leak,
         )
-    finally:
-        if cluster:
-            cluster.close()
+        found = asyncio.run(soaking)
     wrong = report(found)
     (folder / "soaked.json").write_text(json.dumps(found.__dict__))
     if given.picture:
@@ -80,8 +84,10 @@ def report(found: Soaked) -> list[str]:
         if took:
             middle, slow = quantile(took, 0.5), quantile(took, 0.99)
             print(f"{words}: {middle:.1f} ms (median), {slow:.1f} (99 %), {max(took):.1f} at most")
-    if found.lives and found.lives[-1]["store"]:
-        print("store:", json.dumps(found.lives[len(found.lives) // 3]["store"]), json.dumps(found.lives[-1]["store"]))
+    for what, last in found.lives[-1]["store"].items():
+        print(
+            f"store, {what}: {found.lives[len(found.lives) // 3]['store'][what]:,} after a third, {last:,} at the end"
+        )
     wrong = verdicts(looks, found.begin, found.end, len(found.faults))
     print("\n".join(wrong) or "All was given back, and memory stayed flat.")
     return wrong

@@ -30,19 +30,21 @@ _GREY: Final = "#666666"
 
 
 def draw(found: Soaked, path: Path) -> None:
-    """Six pictures under each other, by minutes."""
+    """Seven pictures under each other, by minutes."""
     looks, lives = found.looks, found.lives
     with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(9, 10.5), layout="constrained")
-        memory, held, blocks, store, latency, processor = figure.subplots(6, 1, sharex=True)
+        figure = Figure(figsize=(9, 11.5), layout="constrained")
+        memory, held, blocks, store, disk, latency, processor = figure.subplots(7, 1, sharex=True)
         _curves(memory, "Memory of the server, MiB", resident=_of(looks, "rss", MIB), unshared=_of(looks, "uss", MIB))
         _mark_slope(memory, looks)
         opened = ("connections", "descriptors", "tasks")
         _curves(held, "Open at the server", **{what: _of(looks, what) for what in opened})
         _curves(blocks, "Pieces of memory given out by Python, thousands", blocks=_of(looks, "blocks", 1_000))
-        rows = [life["store"] | {"at": life["at"]} for life in lives if life["store"]]
-        if rows:
-            _curves(store, "Rows in the store", **{what: _of(rows, what) for what in ("events", "requests")})
+        sizes = [life["store"] | {"at": life["at"]} for life in lives]
+        _curves(store, "Rows in the store", **{what: _of(sizes, what) for what in ("events", "requests")})
+        _curves(
+            disk, "Store on the disk, MiB", file=_of(sizes, "file", MIB), **{"written ahead": _of(sizes, "log", MIB)}
+        )
         ways = {"ask to event": "told", "answer to asker": "settled"}
         figures = {
             f"{words}, {name}": by_minute(lives, what, part)
@@ -57,7 +59,7 @@ def draw(found: Soaked, path: Path) -> None:
             server=used(looks, "processor"),
             clients=used(lives, "clients_processor"),
         )
-        for axes in (memory, held, blocks, store, processor):
+        for axes in (memory, held, blocks, store, disk, processor):
             axes.set_ylim(bottom=0)
         processor.set_xlabel("minutes")
         figure.savefig(path, format="svg", metadata={"Date": None, "Creator": None})

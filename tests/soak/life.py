@@ -53,8 +53,7 @@ async def live(world: World, seconds: float) -> None:
         for road in ROADS:
             for breaks in _BREAKS:
                 everyone.create_task(world.watched(follow(world, road, None, breaks)))
-        await asyncio.sleep(1)
-        await world.watched(ask_much(world))
+        await clerk.is_there.wait()
         async with asyncio.TaskGroup() as coming:
             for visit, pause in _VISITORS.items():
                 coming.create_task(world.again_and_again(partial(visit, world), pause))

@@ -153,10 +153,13 @@ class Clerk:
         self._world = world
         self._tasks = tasks
         self._replies: dict[str, asyncio.Future[Message]] = {}
+        self.is_there = asyncio.Event()
+        """Nothing is missed that is asked from now on."""
 
     async def work(self) -> None:
         world = self._world
         seen = await seen_from_now(world)
+        self.is_there.set()
         async with connected(world, path_of("websocket", None), seen.cursor) as socket:
             while True:
                 async with asyncio.timeout(PATIENCE):

@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import sqlite3
 import sys
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing, suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -18,15 +17,15 @@ from tests.conftest import KEY
 from tests.nodes.node import ROOT
 from tests.soak.judging import HELD, Look, verdicts
 from tests.soak.life import live, world_of
+from tests.soak.sizes import Sizes
 from tests.soak.world import PATIENCE, World
 
 _WARM: Final = 5.0
 """Seconds in which everything is done once before the beginning: modules are loaded, threads started, caches filled."""
-_REST: Final = 3.0
+_REST: Final = 2.0
 """Seconds without a change after which a server is at rest."""
 _AGAIN: Final = 0.3
 """Seconds between two looks at it meanwhile."""
-_TABLES: Final = ("events", "requests", "keys", "tickets", "audit")
 
 
 @dataclass
@@ -115,18 +114,18 @@ class _Server:
 
 async def soak(
     folder: Path,
+    store: str,
+    sizes: Sizes,
     *,
     seconds: float,
     rate: float = 1.0,
     every: float = 5.0,
     keep: float = 300.0,
     leak: int = 0,
-    store: str = "",
 ) -> Soaked:
-    """Everything is written into `folder`. `keep`: seconds for which what was settled is kept. `leak`: see `watched`.
-    `store`: of PostgreSQL; else a file there."""
-    path = None if store else folder / "log.db"
-    server = _Server(folder, store or f"sqlite:///{path}", every, keep, leak)
+    """What is seen is written into `folder`, too. `store`: a URL, `sizes`: of it. `rate`: executions that begin in a
+    second. `every`: seconds between two looks. `keep`, `leak`: see `watched`."""
+    server = _Server(folder, store, every, keep, leak)
     url = await server.start()
     found = Soaked(looks=server.looks)
     try:
@@ -135,7 +134,7 @@ async def soak(
         found.begin = await server.rest("begin")
         server.looks.clear()
         async with world_of(url, rate, "run") as world:
-            async with _looking(world, server, found, every, path):
+            async with _looking(world, server, found, every, sizes):
                 await live(world, seconds)
             found.looks = [look for look in server.looks if not look["name"]]
             found.counts, found.faults = dict(world.counts), world.faults
@@ -146,15 +145,13 @@ async def soak(
 
 
 @asynccontextmanager
-async def _looking(
-    world: World, server: _Server, found: Soaked, every: float, path: Path | None
-) -> AsyncIterator[None]:
+async def _looking(world: World, server: _Server, found: Soaked, every: float, sizes: Sizes) -> AsyncIterator[None]:
     async def look() -> None:
         with (server._looks.parent / "lives.jsonl").open("a") as file:
             while True:
                 await asyncio.sleep(every)
                 server.read()
-                found.lives.append(_life(world, path))
+                found.lives.append(_life(world) | {"store": await asyncio.to_thread(sizes)})
                 file.write(f"{json.dumps(found.lives[-1])}\n")
                 file.flush()
 
@@ -168,7 +165,7 @@ async def _looking(
         server.read()
 
 
-def _life(world: World, path: Path | None) -> Look:
+def _life(world: World) -> Look:
     """Since the last look: `told` and `settled`, in seconds. Since the beginning: all else."""
     told, settled = world.told_after, world.settled_after
     world.told_after, world.settled_after = [], []
@@ -179,14 +176,4 @@ def _life(world: World, path: Path | None) -> Look:
         "clients_processor": time.process_time(),
         "counts": dict(world.counts),
         "faults": len(world.faults),
-        "store": {} if path is None else _sizes(path),
     }
-
-
-def _sizes(path: Path) -> dict[str, int]:
-    """Bytes of the files, and rows of the tables."""
-    wal = path.with_name(f"{path.name}-wal")
-    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5)) as db:
-        rows = {name: db.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in _TABLES}  # noqa: S608
-        free = db.execute("PRAGMA freelist_count").fetchone()[0] * db.execute("PRAGMA page_size").fetchone()[0]
-    return {"file": path.stat().st_size, "log": wal.stat().st_size if wal.exists() else 0, "free": free} | rows

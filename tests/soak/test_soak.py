@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import math
 import random
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from tests.postgres import Cluster
 from tests.soak.judging import GROWTH, MIB, Look, Series, growth, slope, verdicts
+from tests.soak.sizes import Sizes, of_database, of_file
 from tests.soak.soaking import Soaked, soak
 
 _REST: Look = {"tasks": 7, "connections": 0, "descriptors": 22, "threads": 9}
@@ -60,14 +63,15 @@ def test_faults_are_said() -> None:
     assert verdicts([], _REST, _REST, 3) == ["3 faults"]
 
 
-async def _soaked(folder: Path, *, leak: int = 0) -> tuple[Soaked, list[str]]:
+async def _soaked(folder: Path, store: str, sizes: Sizes, *, leak: int = 0) -> tuple[Soaked, list[str]]:
     async with asyncio.timeout(120):
-        found = await soak(folder, seconds=2, rate=4.0, every=0.2, keep=30.0, leak=leak)
+        found = await soak(folder, store, sizes, seconds=2, rate=4.0, every=0.2, keep=30.0, leak=leak)
     return found, verdicts(found.looks, found.begin, found.end, len(found.faults))
 
 
 async def test_a_server_that_was_lived_with_gives_everything_back(tmp_path: Path) -> None:
-    found, wrong = await _soaked(tmp_path)
+    path = tmp_path / "log.db"
+    found, wrong = await _soaked(tmp_path, f"sqlite:///{path}", partial(of_file, path))
 
     assert found.faults == []
     assert [one for one in wrong if not one.startswith("memory")] == []  # which is still warming up
@@ -76,8 +80,11 @@ async def test_a_server_that_was_lived_with_gives_everything_back(tmp_path: Path
     assert max(look["connections"] for look in found.looks) > 10
 
 
-async def test_one_that_keeps_something_of_each_question_is_found_out(tmp_path: Path) -> None:
-    _, wrong = await _soaked(tmp_path, leak=MIB)
+async def test_one_that_keeps_something_of_each_question_is_found_out(
+    tmp_path: Path, cluster: Cluster, database: str
+) -> None:
+    found, wrong = await _soaked(tmp_path, database, partial(of_database, cluster, database), leak=MIB)
 
+    assert found.faults == []
     assert [one.split()[1] for one in wrong if one.endswith("are left")] == ["tasks", "descriptors"]
     assert any(one.startswith("memory (rss)") for one in wrong)

@@ -124,7 +124,11 @@ async def stalled(world: World) -> None:
     road = world.chance.choice(ROADS)
     with suppress(OSError):
         await _raw(
-            world, path_of(road, world.long), "", world.between(1, 45), more=UPGRADE if road == "websocket" else ()
+            world,
+            path_of(road, world.long or None),
+            "",
+            world.between(1, 45),
+            more=UPGRADE if road == "websocket" else (),
         )
     world.counts["stalled"] += 1
 
