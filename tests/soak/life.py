@@ -28,6 +28,8 @@ _VISITORS: Final = {
     ask_much: 45.0,
 }
 """Mean seconds between two visits."""
+_RUSH: Final = 100
+"""Calls at once: more than a store has readers."""
 _BREAKS: Final = (8.0, 30.0)
 """Mean seconds after which those break off who follow all executions, on each road."""
 
@@ -42,6 +44,11 @@ async def world_of(url: str, rate: float, name: str) -> AsyncIterator[World]:
             made = await world.call("POST", "/keys", 201, json={"name": f"{role}-{name}", "scopes": scopes})
             world.keys[role] = made.json()["secret"]
         yield world
+
+
+async def rush(world: World) -> None:
+    """Many look at once: what a server makes when it is needed (threads, connections) it has from now on."""
+    await asyncio.gather(*(world.call("GET", "/requests?limit=1", 200) for _ in range(_RUSH)))
 
 
 async def live(world: World, seconds: float) -> None:

@@ -16,7 +16,7 @@ from typing import Final
 from tests.conftest import KEY
 from tests.nodes.node import ROOT
 from tests.soak.judging import HELD, Look, verdicts
-from tests.soak.life import live, world_of
+from tests.soak.life import live, rush, world_of
 from tests.soak.sizes import Sizes
 from tests.soak.world import PATIENCE, World
 
@@ -131,6 +131,7 @@ async def soak(
     try:
         async with world_of(url, rate, "first") as world:
             await live(world, min(_WARM, seconds))
+            await rush(world)
         found.begin = await server.rest("begin")
         server.looks.clear()
         async with world_of(url, rate, "run") as world:
