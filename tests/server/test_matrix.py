@@ -20,7 +20,7 @@ from tests.conftest import KEY
 from tests.server.host import Host
 from tests.server.keyholder import Holder, ask, call, make_key, subsets
 
-_OPEN = {"/", "/inbox/{name}", "/health", "/ready", "/openapi.json", "/session"}
+_OPEN = {"/", "/inbox/{name}", "/health", "/ready", "/openapi.json", "/asyncapi.json", "/session"}
 """For whoever comes: no scope is looked at."""
 
 

@@ -91,7 +91,7 @@ async def test_an_answer_on_a_mounted_socket_is_taken(address: str) -> None:
 async def test_the_door_is_the_same_under_a_prefix(address: str) -> None:
     async with httpx.AsyncClient() as api:
         for path, status in [
-            *(("/health", 200), ("/ready", 200), ("/openapi.json", 200)),
+            *(("/health", 200), ("/ready", 200), ("/openapi.json", 200), ("/asyncapi.json", 200)),
             *(("/requests", 401), ("/poll/human-input", 401)),
         ]:
             assert (await api.get(address + path)).status_code == status

@@ -328,7 +328,7 @@ async def test_a_key_in_the_query_opens_only_the_roads_on_which_a_browser_cannot
 
 
 @pytest.mark.promise("DOOR-1")
-@pytest.mark.parametrize("path", ["/health", "/ready", "/openapi.json"])
+@pytest.mark.parametrize("path", ["/health", "/ready", "/openapi.json", "/asyncapi.json"])
 async def test_health_and_the_description_need_no_key(door: HumanInputServer, path: str) -> None:
     assert (await knock(door.url, path)).status == 200
 

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 
 from sayso.errors import SaysoError
 from sayso.server import (
+    asyncapi,
     audit,
     health,
     inbox,
@@ -62,6 +63,7 @@ def build(access: Access, *, api_key: str | None = None, allow_origins: Iterable
         routes=[
             *health.routes(access),
             *openapi.routes(),
+            *asyncapi.routes(),
             *inbox.routes(),
             *session.routes(sessions),
             *requests.routes(access),

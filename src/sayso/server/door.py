@@ -16,7 +16,7 @@ from sayso.server.problems import refuse
 from sayso.server.session import Sessions, check_csrf, check_page
 from sayso.server.tickets import Tickets
 
-_PUBLIC: Final = frozenset({"", "/", "/health", "/ready", "/openapi.json"})
+_PUBLIC: Final = frozenset({"", "/", "/health", "/ready", "/openapi.json", "/asyncapi.json"})
 _PAGE_FILES: Final = "/inbox/"
 _SESSION: Final = "/session"
 _TOKEN_ROADS: Final = ("/ws/", "/events/")
