@@ -1,6 +1,7 @@
 """Holds a server to its OpenAPI document with schemathesis.
 
-`python -m tests.conformance.by_schemathesis 1000 [SEED]` starts one, and tries it with so many examples an operation.
+`python -m tests.conformance.by_schemathesis FOLDER EXAMPLES [SEED]` starts one, and tries it with so many examples of
+each operation.
 """
 
 from __future__ import annotations
@@ -9,11 +10,10 @@ import json
 import secrets
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests.conformance.served import KEY, served
+from tests.conformance.served import KEY, emptied, served
 
 _ROOT = Path(__file__).parents[2]
 _ST = Path(sys.executable).with_name("st")
@@ -60,13 +60,14 @@ def hold(
     return held
 
 
-def main(examples: int, seed: int) -> int:
-    with tempfile.TemporaryDirectory() as name, served(Path(name)) as server:
+def main(folder: str, examples: str, seed: str = "") -> int:
+    place = emptied(Path(folder).absolute())
+    with served(place) as server:
         held = hold(
             *(f"{server.url}/openapi.json", server.url, KEY),
-            examples=examples,
-            seed=seed,
-            folder=Path(name),
+            examples=int(examples),
+            seed=int(seed) if seed else secrets.randbelow(2**32),
+            folder=place,
             timeout=4 * 3_600,
         )
         errors = server.errors()
@@ -78,4 +79,4 @@ def main(examples: int, seed: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else secrets.randbelow(2**32)))
+    sys.exit(main(*sys.argv[1:]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -28,16 +29,24 @@ class Served(NamedTuple):
         ]
 
 
+def emptied(folder: Path) -> Path:
+    """The folder, without what an earlier run left."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
 @contextmanager
-def served(folder: Path) -> Iterator[Served]:
-    """A server that was stopped in order when left. Raises RuntimeError where it does not start, or end so."""
+def served(folder: Path, key: str | None = KEY) -> Iterator[Served]:
+    """A server that is stopped in order when left. Raises RuntimeError where it does not start, or end so."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("SAYSO_")}
     log = folder / "server.log"
     with log.open("wb") as logged:
         process = subprocess.Popen(
             [_SAYSO, "serve", "--json", "--port", "0", "--store", f"sqlite:///{folder / 'store.db'}"],
             stdout=subprocess.PIPE,
             stderr=logged,
-            env=os.environ | {"SAYSO_API_KEY": KEY},
+            env=kept if key is None else kept | {"SAYSO_API_KEY": key},
         )
     assert process.stdout is not None
     with process.stdout as said:
