@@ -76,6 +76,7 @@ async def _socket(server: HumanInputServer, path: str, query: str, headers: dict
         yield socket
 
 
+@pytest.mark.promise("SPEC-2")
 @pytest.mark.parametrize(("channel", "path"), [("socket", "/run-1"), ("socketOfAll", "")])
 async def test_what_goes_over_a_websocket_is_in_the_document(
     server: HumanInputServer, ask: Ask, channels: Channels, channel: str, path: str
@@ -122,6 +123,7 @@ async def test_what_goes_over_a_websocket_is_in_the_document(
     assert {name for _, name in channels.seen} == channels.messages(channel)
 
 
+@pytest.mark.promise("SPEC-2")
 @pytest.mark.parametrize(("channel", "path"), [("stream", "/run-1"), ("streamOfAll", "")])
 def test_what_goes_over_server_sent_events_is_in_the_document(
     client: httpx.Client, ask: Ask, channels: Channels, channel: str, path: str

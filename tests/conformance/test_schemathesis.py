@@ -25,6 +25,7 @@ _STREAMS = ("--include-path-regex=^/events/", "--phases=coverage,fuzzing")
 """Apart, since a stream takes its time to be cut."""
 
 
+@pytest.mark.promise("SPEC-1")
 @pytest.mark.parametrize(("which", "examples"), [(_CALLS, 8), (_STREAMS, 3)], ids=["calls", "streams"])
 def test_the_server_does_what_its_document_says(
     server: HumanInputServer, tmp_path: Path, which: tuple[str, ...], examples: int

@@ -108,6 +108,7 @@ def _whole(name: str, body: dict[str, Any], caller: httpx.Client, ask_door: Ask)
     return ask_door()["request_id"] if name in {"answer", "cancel"} else new_id(), body
 
 
+@pytest.mark.promise("SPEC-1")
 @pytest.mark.parametrize(("name", "body"), _TAKEN)
 def test_what_fits_the_schema_is_taken(
     document: Document, caller: httpx.Client, ask_door: Ask, name: str, body: dict[str, Any]
@@ -118,6 +119,7 @@ def test_what_fits_the_schema_is_taken(
     assert status in {200, 201, 204}
 
 
+@pytest.mark.promise("SPEC-1")
 @pytest.mark.parametrize(("name", "body"), _REFUSED)
 def test_what_does_not_fit_the_schema_is_refused(
     document: Document, caller: httpx.Client, ask_door: Ask, name: str, body: dict[str, Any]
