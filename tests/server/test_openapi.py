@@ -220,12 +220,17 @@ def test_the_schema_check_sees_a_response_that_is_none(document: Document, ask: 
             request.validate(stored | wrong)
 
 
-def test_the_document_names_where_it_is_mounted(serve: Callable[..., HumanInputServer]) -> None:
+def test_the_documents_name_where_they_are_mounted(serve: Callable[..., HumanInputServer]) -> None:
     from starlette.testclient import TestClient
 
     from sayso import create_app
 
     server = HumanInputServer(port=0, quiet=True, adapters=False)
-    served = TestClient(create_app(server), root_path="/a/b").get("/openapi.json").json()
-    assert served["servers"] == [{"url": "/a/b"}]
+    mounted = TestClient(create_app(server), root_path="/a/b")
+    assert mounted.get("/openapi.json").json()["servers"] == [{"url": "/a/b"}]
+    streams = mounted.get("/asyncapi.json").json()["servers"]
+    assert {name: (one["protocol"], one["pathname"]) for name, one in streams.items()} == {
+        "socket": ("ws", "/a/b"),
+        "http": ("http", "/a/b"),
+    }
     server.stop()
