@@ -1,0 +1,84 @@
+"""A little of `bench/run`, in a minute: sayso's transport and plain ASGI on uvicorn, in turn, on a machine that does
+other things besides. It fails on gross loss alone: when the ratio is below half of what was published last."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from bench.harness import publishing, results
+from bench.harness.built import load_client
+from bench.harness.client import Client
+from bench.harness.measuring import Machine, Run, measure
+from bench.harness.noise import Watch
+from bench.harness.scenarios import SCENARIOS
+from bench.harness.servers import SERVERS, Place, Plan
+
+from tests.daemons import free_port
+
+LOSS = 0.5
+ROUNDS = 3
+NAMES = [name for name in SCENARIOS if name.startswith("smoke-")]
+_SLOW = """
+import sys, time
+from bench.injected import main
+from sayso.hub import Hub
+tell = Hub.tell
+
+def tell_late(*told, **more):
+    time.sleep(0.05)
+    tell(*told, **more)
+
+Hub.tell = tell_late
+main(int(sys.argv[1]), int(sys.argv[2]))
+"""
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    cores = sorted(os.sched_getaffinity(0))
+    client = Client(load_client(tls=False), cores[-1])
+    none = tmp_path / "none"
+    ports: Iterator[int] = iter(free_port, 0)
+    return Machine(tmp_path, cores[0], cores[-1], 1_000, none, none, lambda tls: client, Watch(cores), ports, 0.5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_transport_has_not_lost_half_of_what_was_published(name: str, machine: Machine) -> None:
+    wanted = LOSS * published(name)
+    assert measured(name, machine) > wanted or measured(name, machine) > wanted, "it is slow, and not by chance"
+
+
+def test_a_sleep_on_the_road_to_the_followers_is_such_a_loss(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SERVERS, "transport", slowed)
+    assert measured("smoke-ws", machine) < LOSS * published("smoke-ws")
+
+
+def published(name: str) -> float:
+    return ratio(name, publishing.read()[name].runs)
+
+
+def measured(name: str, machine: Machine) -> float:
+    runs = list(measure(SCENARIOS[name], SCENARIOS[name].rows, ROUNDS, machine, again=0))
+    failed = [run for run in runs if not isinstance(run, Run)]
+    assert not failed, failed
+    return ratio(name, [run for run in runs if isinstance(run, Run)])
+
+
+def ratio(name: str, runs: list[Run]) -> float:
+    found = {row.name: row.ratio for row in results.rows(SCENARIOS[name], runs)}["transport"]
+    assert found is not None
+    return found.median
+
+
+def slowed(place: Place) -> Plan:
+    """Whatever is told to followers is told late."""
+    plan = normal(place)
+    return replace(plan, command=[sys.executable, "-c", _SLOW, str(place.port), str(place.publish_port)])
+
+
+normal = SERVERS["transport"]
