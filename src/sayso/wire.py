@@ -25,7 +25,8 @@ _LINE_BREAKS: Final = {"\x85": rb"\u0085", "\u2028": rb"\u2028", "\u2029": rb"\u
 """What Python's `splitlines`, and so httpx's `aiter_lines`, takes for the end of a line and JSON may hold as it is."""
 _NOT_JSON: Final = "must be JSON: text that UTF-8 can hold, numbers, true, false, null, lists and objects"
 PROBLEM_TYPE: Final = "application/problem+json"
-HEARTBEAT: Final = b": heartbeat\n\n"
+HEARTBEAT: Final = b": heartbeat\n"
+"""A comment (WHATWG HTML, 9.2.6). No empty line after it: httpx-sse takes one for the end of an event without data."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -180,7 +180,7 @@ def test_the_matrix_has_every_use_and_every_address() -> None:
     def never() -> Any:
         raise AssertionError
 
-    built: Any = app.build(Mounted(never))
+    built: Any = app.build(Mounted(never)).asgi
     there = {
         (route.path, method)
         for route in built.routes

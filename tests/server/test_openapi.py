@@ -43,7 +43,7 @@ def _routes() -> Iterator[Any]:
     def never() -> Any:
         raise AssertionError
 
-    built: Any = app.build(Mounted(never))
+    built: Any = app.build(Mounted(never)).asgi
     yield from built.routes
 
 

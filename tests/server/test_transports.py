@@ -17,6 +17,8 @@ from tests.conftest import KEY
 from tests.server import shapes
 from tests.server.followers import FOLLOWERS, Follower, knock, take
 
+pytestmark = pytest.mark.usefixtures("lane")
+
 _RIGHT = {"Authorization": f"Bearer {KEY}"}
 _STREAMS = ("/ws/human-input/run-1", "/events/human-input/run-1", "/poll/human-input/run-1")
 _ROADS = (*_STREAMS, "/requests")

@@ -14,14 +14,16 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 import websockets
-from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from sayso import HumanInputServer, limits
 from sayso.server import websocket
+from sayso.server.lane.websocket import Socket
 from tests.conftest import KEY
 from tests.server.followers import tasks_of, until_only
+
+pytestmark = pytest.mark.usefixtures("lane")
 
 Ask = Callable[..., dict[str, Any]]
 _MOST = 64 * 1_024
@@ -254,21 +256,8 @@ def _address(server: HumanInputServer, number: int) -> dict[str, Any]:
     }
 
 
-@pytest.fixture
-def lost(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
-    """Set when the server has let go of a WebSocket's connection."""
-    lost, connection_lost = threading.Event(), WSProtocol.connection_lost
-
-    def told(protocol: WSProtocol, error: Exception | None) -> None:
-        connection_lost(protocol, error)
-        lost.set()
-
-    monkeypatch.setattr(WSProtocol, "connection_lost", told)
-    return lost
-
-
 async def test_a_client_that_reads_nothing_is_cut_and_the_stop_does_not_wait_for_it(
-    serve: Callable[..., HumanInputServer], monkeypatch: pytest.MonkeyPatch, lost: threading.Event
+    serve: Callable[..., HumanInputServer], monkeypatch: pytest.MonkeyPatch, lost: threading.Semaphore
 ) -> None:
     monkeypatch.setattr(limits, "SEND", 0.2)
     server = serve()
@@ -279,7 +268,7 @@ async def test_a_client_that_reads_nothing_is_cut_and_the_stop_does_not_wait_for
             for _ in range(60):
                 question = {"execution_id": "run-1", "prompt": "Ship it?", "context": "x" * limits.CONTEXT}
                 assert (await api.post("/requests", json=question)).status_code == 201
-        assert await asyncio.to_thread(lost.wait, 10)
+        assert await asyncio.to_thread(lost.acquire, timeout=10)
         await until_only(server, before)
         async with asyncio.timeout(10):
             await asyncio.to_thread(server.stop)
@@ -292,13 +281,18 @@ async def test_a_client_that_begins_to_read_again_too_late_hears_4408(
     monkeypatch.setattr(limits, "SEND", 0.2)
     monkeypatch.setattr(limits, "STOP", 20.0)
     monkeypatch.setattr(websocket, "_CLOSE", 20.0)
-    closing, close = threading.Event(), websocket._close
+    closing, close, say_goodbye = threading.Event(), websocket._close, Socket.say_goodbye
 
-    async def told(socket: Any, code: int, reason: str) -> None:
+    async def closed(socket: Any, code: int, reason: str) -> None:
         closing.set()
         await close(socket, code, reason)
 
-    monkeypatch.setattr(websocket, "_close", told)
+    def said_goodbye(socket: Socket, code: int, reason: str) -> None:
+        closing.set()
+        say_goodbye(socket, code, reason)
+
+    monkeypatch.setattr(websocket, "_close", closed)
+    monkeypatch.setattr(Socket, "say_goodbye", said_goodbye)
     server = serve()
     headers = {"Authorization": f"Bearer {KEY}"}
     async with httpx.AsyncClient(base_url=server.url, headers=headers, timeout=30) as api:
@@ -318,7 +312,7 @@ async def test_a_client_that_begins_to_read_again_too_late_hears_4408(
 
 
 async def test_a_client_that_pings_and_reads_no_pongs_is_cut_and_the_stop_does_not_wait_for_it(
-    serve: Callable[..., HumanInputServer], monkeypatch: pytest.MonkeyPatch, lost: threading.Event
+    serve: Callable[..., HumanInputServer], monkeypatch: pytest.MonkeyPatch, lost: threading.Semaphore
 ) -> None:
     monkeypatch.setattr(limits, "BATCH", 64 * limits.KIB)
     server = serve()
@@ -332,7 +326,7 @@ async def test_a_client_that_pings_and_reads_no_pongs_is_cut_and_the_stop_does_n
     with _mute(server) as mute:
         with pytest.raises(ConnectionError):
             await asyncio.to_thread(flood, mute)
-        assert await asyncio.to_thread(lost.wait, 10)
+        assert await asyncio.to_thread(lost.acquire, timeout=10)
         await until_only(server, before)
         async with asyncio.timeout(10):
             await asyncio.to_thread(server.stop)

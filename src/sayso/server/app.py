@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -30,7 +31,7 @@ from sayso.server import (
 )
 from sayso.server.access import Access
 from sayso.server.calls import Calls, Counted
-from sayso.server.door import Door
+from sayso.server.door import Door, Guarded
 from sayso.server.lock import Lock
 from sayso.server.origins import Origins
 from sayso.server.problems import on_crash, on_disconnect, on_http_exception, on_sayso_error
@@ -39,15 +40,27 @@ from sayso.server.session import Sessions
 from sayso.server.shape import Shaped
 
 
-def build(access: Access, *, api_key: str | None = None, allow_origins: Iterable[str] = ()) -> ASGIApp:
+@dataclass(frozen=True)
+class Application:
+    """`asgi` has every route; the rest is its own, for whoever serves some of them without ASGI."""
+
+    asgi: ASGIApp
+    access: Access
+    lock: Lock
+    door: Door
+    calls: Calls
+
+
+def build(access: Access, *, api_key: str | None = None, allow_origins: Iterable[str] = ()) -> Application:
     """The application over `access`. Pages of `allow_origins` (`https://host[:port]`) may call it; others may not."""
     origins = [origin.rstrip("/") for origin in allow_origins]
     lock = Lock(access, api_key)
     sessions = Sessions(access, lock)
     issued = tickets.Tickets(access, lock)
+    door = Door(lock=lock, sessions=sessions, tickets=issued, origins=Origins(origins))
     calls = Calls()
     middleware = [
-        Middleware(Door, lock=lock, sessions=sessions, tickets=issued, origins=Origins(origins)),
+        Middleware(Guarded, door=door),
         Middleware(Counted, calls=calls),
     ]
     if origins:
@@ -59,7 +72,7 @@ def build(access: Access, *, api_key: str | None = None, allow_origins: Iterable
             expose_headers=["Location", "Retry-After"],
         )
         middleware.insert(0, cors)
-    application = _Application(
+    asgi = _Application(
         routes=[
             *health.routes(access),
             *openapi.routes(),
@@ -84,8 +97,8 @@ def build(access: Access, *, api_key: str | None = None, allow_origins: Iterable
             Exception: on_crash,
         },
     )
-    application.router.redirect_slashes = False  # an empty execution id must not become the stream of all
-    return application
+    asgi.router.redirect_slashes = False  # an empty execution id must not become the stream of all
+    return Application(asgi, access, lock, door, calls)
 
 
 class _Application(Starlette):

@@ -44,10 +44,13 @@ def execution_id(connection: HTTPConnection) -> str | None:
 
 def last_event_id(connection: HTTPConnection) -> str | None:
     """The client's cursor. The header wins: a browser that reconnects sends it with the address it began with."""
-    return connection.headers.get("last-event-id") or connection.query_params.get("last_event_id") or None
+    told = connection.headers.get("last-event-id")
+    if told or not connection.scope["query_string"]:
+        return told or None
+    return connection.query_params.get("last_event_id") or None
 
 
-def wait(request: Request) -> float:
+def wait(request: HTTPConnection) -> float:
     """Seconds the client lets the call be held: `wait=`, else `Prefer: wait=` (RFC 7240); at most limits.WAIT."""
     asked = request.query_params.get("wait")
     if asked is None:
