@@ -29,6 +29,7 @@ from sayso.notice import Notices, notice
 from sayso.reach import announce, expect
 from sayso.runtime import Runtime
 from sayso.server import app
+from sayso.server.lane.lane import Lane
 from sayso.server.listen import bind, is_loopback
 from sayso.server.serve import serving
 from sayso.server.tls import TLS
@@ -248,7 +249,14 @@ class HumanInputServer:
                             yield
                             return
                         self._key_shown = "<your key>"
-                    async with serving(served, sockets, gateway, tls=tls, proxies=self._proxies):
+                    async with serving(
+                        served.asgi,
+                        sockets,
+                        lambda: gateway.is_draining,
+                        lane=lambda make: Lane(served, gateway, make, self._proxies),
+                        tls=tls,
+                        proxies=self._proxies,
+                    ):
                         yield
 
                 with self._lock:

@@ -16,11 +16,9 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sayso import limits
-from sayso.gateway import Gateway
 from sayso.server.accepting import Acceptor
-from sayso.server.app import Application
 from sayso.server.connections import Connections, Place, is_this_machine
-from sayso.server.lane.lane import Lane
+from sayso.server.lane.lane import Lane, MakeProtocol
 from sayso.server.problems import raw_problem
 from sayso.server.protocols import HTTP, WebSocket, quiet
 from sayso.server.proxies import Proxies
@@ -31,21 +29,23 @@ _LAST: Final = 0.25
 
 @asynccontextmanager
 async def serving(
-    application: Application,
+    app: ASGIApp,
     sockets: list[socket.socket],
-    gateway: Gateway,
+    is_draining: Callable[[], bool],
     *,
+    lane: Callable[[MakeProtocol], Lane] | None = None,
     tls: ssl.SSLContext | None = None,
     proxies: Sequence[str] = (),
 ) -> AsyncIterator[None]:
-    """Serves on `sockets` while entered. On leaving, connections get `limits.STOP` to end; end streams first.
+    """Serves `app` on `sockets` while entered. On leaving, connections get `limits.STOP` to end; end streams first.
 
-    While the gateway is draining, each response is the last of its connection.
+    `is_draining`: whether that is soon. From then on each response is the last of its connection. `lane`: makes the one
+    that connections begin in, of what makes the protocol for calls that it does not take.
     `proxies`: addresses and networks of proxies whose word on who calls counts.
     """
     quiet.setLevel(logging.ERROR)
     config = uvicorn.Config(
-        _parting(application.asgi, lambda: gateway.is_draining),
+        _parting(app, is_draining),
         http=HTTP,
         ws=WebSocket,
         ws_max_size=limits.WEBSOCKET_MESSAGE,
@@ -65,11 +65,11 @@ async def serving(
     server = _Server(config)
     listed = Proxies(proxies)
     connections = Connections(lambda address: is_this_machine(address) or address in listed)
-    lane = Lane(application, gateway, server.protocol, proxies)
-    acceptor = Acceptor(connections, lane.protocol, raw_problem, tls)
+    fast = None if lane is None else lane(server.protocol)
+    acceptor = Acceptor(connections, server.protocol if fast is None else fast.protocol, raw_problem, tls)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(_until_all_are_gone(server, sockets))
-        keeping = tasks.create_task(lane.keep())
+        keeping = None if fast is None else tasks.create_task(fast.keep())
         await server.is_ready.wait()
         try:
             async with AsyncExitStack() as accepting:
@@ -77,14 +77,15 @@ async def serving(
                     await accepting.enter_async_context(acceptor.accepting(listener))
                 yield
         finally:
-            if gateway.is_draining:
+            if is_draining():
                 # Nobody listens any more, so a proxy goes elsewhere; what has just come in gets time to say what it
                 # wants: uvicorn closes a connection that has not, and a proxy may not send a POST again.
                 await asyncio.sleep(_LAST)
             acceptor.end()  # uvicorn ends what it knows by now, and what came later nobody would
             server.should_exit = True
-            await lane.ended()
-            keeping.cancel()
+            if fast is not None and keeping is not None:
+                await fast.ended()
+                keeping.cancel()
 
 
 async def _until_all_are_gone(server: _Server, sockets: list[socket.socket]) -> None:

@@ -22,6 +22,8 @@ from sayso.server.lane.written import HEARTBEAT_CHUNK, sse_events
 
 logger = logging.getLogger(__name__)
 
+MakeProtocol = Callable[[Place], asyncio.Protocol]
+"""Of a connection, for which a place was taken."""
 _LOOK: Final = 0.02
 _TICKS: Final = 4
 """In a limits.HEARTBEAT; so exact are heartbeats and pings."""
@@ -34,7 +36,7 @@ class Lane:
         self,
         application: Application,
         gateway: Gateway,
-        make: Callable[[Place], asyncio.Protocol],
+        make: MakeProtocol,
         proxies: Sequence[str],
     ) -> None:
         self.loop = asyncio.get_running_loop()

@@ -129,9 +129,9 @@ class Socket(Stream):
         """Bytes of a message."""
         return limits.WEBSOCKET_MESSAGE
 
-    async def answer(self, message: str | bytes) -> str:
-        """What the client hears of its message."""
-        return await answered(self._arrived.use, message)
+    async def reply(self, message: str | bytes) -> bytes:
+        """The frame that the client gets for its message."""
+        return frame(TEXT, (await answered(self._arrived.use, message)).encode())
 
     def _hear(self, said: Said, frames: Frames) -> None:
         if isinstance(said, Ping):
@@ -158,9 +158,9 @@ class Socket(Stream):
     async def _answer(self) -> None:
         while self._messages and not self._is_over:
             await self.taken()
-            text = await self.answer(self._messages.popleft())
+            reply = await self.reply(self._messages.popleft())
             if not self._is_over:
-                self.write(frame(TEXT, text.encode()))
+                self.write(reply)
         self._messages = self._answering = None
         if not self.transport.is_closing():
             self.transport.resume_reading()
