@@ -173,6 +173,36 @@ async def test_who_comes_back_is_told_from_memory(gateway: Gateway) -> None:
     assert second.is_in_a_feed
 
 
+async def test_who_begins_with_what_is_open_leaves_no_hole_to_others(gateway: Gateway) -> None:
+    """What one was shown of all executions is not all that there is."""
+    feeds = Feeds(gateway)
+    first = await ask(gateway)
+    for _ in range(3):
+        stored, _ = await gateway.ask(question(), by="key:a", durable=True)
+        await gateway.answer(stored.request_id, Submission(text="yes"), by="key:b", channel="http")
+    last = await ask(gateway)
+    await (one := Listener(feeds)).begins(None)
+    assert one.heard == [first, last]
+    await (other := Listener(feeds)).begins(None, cursor=first)
+    assert other.heard == (await ids(gateway, None))[1:]
+
+
+async def test_what_is_written_while_the_first_one_looks_is_not_taken_for_nothing() -> None:
+    """A poll that does not wait would not see it."""
+    async with (gateway := Gateway(store := HeldStore())).running():
+        listener = Listener(feeds := Feeds(gateway))
+        first = await ask(gateway)
+        release = store.hold_next_read()
+        listener.begin(await gateway.start("run-1", first))
+        await quiet()
+        store.news.clear()
+        asked = await ask(gateway)
+        release.set()
+        await until(lambda: listener.is_in_a_feed)
+        (one,) = feeds
+        assert not one.is_fresh or listener.heard == [asked]
+
+
 async def test_unknown_executions_leave_no_feed(gateway: Gateway) -> None:
     feeds = Feeds(gateway)
     for number in range(500):

@@ -32,7 +32,6 @@ _LINGER: Final = 5.0
 """Seconds that a feed without followers is kept up to date, so that whoever comes back finds its tail."""
 _PAGES: Final = 16
 _LACKS: Final = 1_000
-_FEW: Final = 8
 _STALE: Final = 60.0
 """Seconds without news after which a tail is dropped: retention may remove what is in it."""
 
@@ -108,7 +107,9 @@ class Feed:
 
     def expect(self, event_id: str) -> None:
         """The event was written, and its writer may ask for it before it is news."""
-        if self.position is not None and self._tail.located(event_id) is None:
+        if self.position is None:
+            self.told += 1  # whoever looks just now may have looked too early
+        elif self._tail.located(event_id) is None:
             self._lacks.add(event_id)
             if len(self._lacks) > _LACKS:  # something is amiss; from now on the store is asked
                 self._lacks = {event_id}
@@ -237,7 +238,11 @@ class Feed:
 
     def _told_to_one(self, events: Sequence[Event]) -> bool:
         """Whether there is one member alone, and it was told: most executions have one, who is told at once."""
-        if len(self._members) != 1 or len(events) > _FEW or self._seals:
+        if (
+            len(self._members) != 1
+            or self._seals
+            or (len(events) > 1 and sum(len(e.data) for e in events) > limits.BLOCK)
+        ):
             return False
         ((encode, members),) = self._members.items()
         if len(members) != 1:

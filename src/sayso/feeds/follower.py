@@ -100,7 +100,8 @@ class Follower(Member):
         stream = (batch.place.execution_id, batch.place.among)
         feed = self._feeds.of(stream)
         feed.visit()
-        since, last = batch.place.position, batch.events
+        since: int = batch.place.position
+        last: Sequence[Event] = ()
         try:
             while await self._tell(batch) and not self._joined(feed, batch.place):
                 if feed.is_closed:
@@ -110,7 +111,8 @@ class Follower(Member):
                 told, before = feed.told, batch.place
                 batch = await self._feeds.gateway.read(before)
                 if batch.place != before or batch.events or batch.reset or batch.ended:
-                    since, last = batch.place.position if batch.reset else before.position, batch.events
+                    is_all = not batch.reset and not before.open_until  # of what lies between the two places
+                    since, last = (before.position, batch.events) if is_all else (batch.place.position, ())
                 elif feed.admit(self, batch.place, told=told, since=since, events=last):
                     return
         except SaysoError:

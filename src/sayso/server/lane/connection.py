@@ -270,7 +270,7 @@ class Connection(asyncio.Protocol):
         try:
             told = feed.told
             start, first, batch = await use.call(lambda gateway: first_page(gateway, execution_id, cursor, wait))
-            if first is not None and not batch.reset and not batch.more:
+            if first is not None and not batch.reset and not batch.more and not start.place.open_until:
                 place = _of_all(batch.place)
                 feed.learn(place, told=told, since=start.place.position, events=batch.events, cursor=cursor)
             if first is None:
