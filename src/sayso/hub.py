@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final, NamedTuple
 from weakref import WeakValueDictionary
@@ -14,8 +14,8 @@ Stream = str | None
 """An execution's id, or None: the stream of all executions."""
 
 _KEPT: Final = 1_024
-"""Topics kept alive between two waits of their followers. Losing one costs its followers one read of the store each,
-nothing else, so a flood of unknown executions can only make this cache useless, never large."""
+"""Streams whose topic is kept alive between two waits of its followers. Losing one costs its followers one read of the
+store each, nothing else, so a flood of unknown executions can only make this cache useless, never large."""
 
 
 class News(NamedTuple):
@@ -95,7 +95,7 @@ class Hub:
 
     def __init__(self) -> None:
         self._topics: WeakValueDictionary[Stream, Topic] = WeakValueDictionary()
-        self._kept: deque[Topic] = deque(maxlen=_KEPT)
+        self._kept: OrderedDict[Stream, Topic] = OrderedDict()
         self.ended = False
 
     def topic(self, stream: Stream) -> Topic:
@@ -127,11 +127,18 @@ class Hub:
         if topic.is_taken:
             successor = self._topics[stream] = Topic(position)
             successor.is_taken = True  # whoever has the old one goes on with it
-            self._kept.append(successor)
+            self._keep(stream, successor)
         else:
             successor = topic
             topic.after = position
         topic.tell(News(after, events, successor))
+
+    def _keep(self, stream: Stream, topic: Topic) -> None:
+        """In place of the one before, which was told: nobody looks for it any more, and its events may be large."""
+        self._kept[stream] = topic
+        self._kept.move_to_end(stream)
+        if len(self._kept) > _KEPT:
+            self._kept.popitem(last=False)
 
     def tell_all(self) -> None:
         """Wakes everyone to read the store."""
