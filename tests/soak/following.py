@@ -103,13 +103,18 @@ async def events(
 
 async def _websocket(world: World, path: str, cursor: str | None, key: str, query: str) -> AsyncIterator[Message]:
     async with connected(world, path, cursor, key, query) as socket:
-        with suppress(ConnectionClosed):
+        try:
             while True:
                 yield json.loads(await socket.recv())
+        except ConnectionClosed:
+            pass
+        finally:
+            if world.chance.random() < 0.5:  # who leaves says so, or vanishes
+                socket.transport.abort()
 
 
 def connected(world: World, path: str, cursor: str | None, key: str = "default", query: str = "") -> websockets.connect:
-    """A WebSocket. It is not closed in order where it is left early, but cut off."""
+    """A WebSocket that begins after that cursor."""
     query = query or (f"?last_event_id={cursor}" if cursor else "")
     return websockets.connect(
         world.url.replace("http", "ws", 1) + path + query,

@@ -30,7 +30,8 @@ _AGAIN: Final = 0.3
 
 @dataclass
 class Soaked:
-    """`looks`: in order. `begin`, `end`: at rest. `counts`: what was done. `sizes`: bytes and rows of the store."""
+    """`looks`: at the server (see `watched`), `lives`: at everyone else, in order. `begin`, `end`: the server at rest.
+    `counts`: what was done."""
 
     looks: list[Look] = field(default_factory=list)
     lives: list[Look] = field(default_factory=list)
@@ -54,6 +55,8 @@ class _Server:
         self._serve = ("serve", "--json", "--port", "0", "--store", store)
         self.process: asyncio.subprocess.Process
         self.looks: list[Look] = []
+        self._begun = ""
+        """Of a line that is still being written."""
 
     async def start(self) -> str:
         """Where it listens."""
@@ -75,8 +78,8 @@ class _Server:
 
     def read(self) -> None:
         """Takes the looks that have come since."""
-        while line := self._reader.readline():
-            self.looks.append(json.loads(line))
+        *lines, self._begun = (self._begun + self._reader.read()).split("\n")
+        self.looks += map(json.loads, lines)
 
     async def rest(self, name: str, most: Look | None = None) -> Look:
         """A look at the server when everyone has left, once it has no more than at `most`, or has changed no more for
