@@ -19,7 +19,7 @@ from bench.harness.servers import Plan
 
 _START: Final = 30.0
 _REST: Final = 20.0
-_STOP: Final = 10.0
+_STOP: Final = 3.0
 _STEP: Final = 0.05
 _IDLE: Final = 0.05
 """Share of a core below which a server is at rest: it has let go of those who left."""

@@ -68,5 +68,6 @@ def summary(measured: Mapping[str, Sequence[Run]]) -> str:
             unit = scenario.figures[scenario.figure]
             cells = [f"{_number(found[NCHAN].spreads[0].median)} {unit}"]
             cells += [_ratio(found[other].ratio)[0] if other in found else "–" for other in others]
-            lines.append(f"| {scenario.title} | {' | '.join(cells)} |")
+            better = "" if scenario.more_is_better else "; less is better"
+            lines.append(f"| {scenario.title}{better} | {' | '.join(cells)} |")
     return "\n".join(lines)

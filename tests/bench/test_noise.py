@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
 from bench.harness.noise import ENOUGH, FOREIGN, SLOW, STEAL, Noise, Watch, kept
 
 QUIET = Noise(0.0, 0.0, 1.0)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from bench.harness.statistics import Spread, ratios
 from hypothesis import given
 from hypothesis import strategies as st
+
+from bench.harness.statistics import Spread, ratios
 
 
 def test_a_spread_is_the_median_with_the_least_and_the_most() -> None:
