@@ -89,7 +89,7 @@ def test_the_channels_are_the_streams_of_the_application(documents: dict[str, Pa
     def never() -> Any:
         raise AssertionError
 
-    built: Any = app.build(Mounted(never))
+    built: Any = app.build(Mounted(never)).asgi
     there = {
         route.path
         for route in built.routes
