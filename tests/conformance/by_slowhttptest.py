@@ -29,19 +29,20 @@ _ASKED: Final = 400
 
 
 class Attack(NamedTuple):
-    """`held`: seconds for which the server may hold such a connection."""
+    """`held`: seconds for which the server may hold such a connection. `-r`: connections a second; to read 256 KiB is
+    work for the server, so that many at once are no slow attack."""
 
     name: str
     path: str
-    options: tuple[str, ...]
+    options: str
     held: float
 
 
 ATTACKS: Final = (
-    Attack("slow headers", "/requests", ("-H", "-i", "5", "-l", "60"), limits.RECEIVE),
-    Attack("slow body", "/requests", ("-B", "-i", "5", "-l", "60", "-f", "application/json"), limits.RECEIVE),
-    Attack("ranges", "/requests", ("-R", "-l", "60"), limits.RECEIVE),
-    Attack("slow read", "/requests?limit=1000", ("-X", "-n", "5", "-z", "32", "-k", "3", "-l", "120"), limits.SEND),
+    Attack("slow headers", "/requests", "-H -i 5 -l 60 -r 200", limits.RECEIVE),
+    Attack("slow body", "/requests", "-B -i 5 -l 60 -r 200 -f application/json", limits.RECEIVE),
+    Attack("ranges", "/requests", "-R -l 60 -r 200", limits.RECEIVE),
+    Attack("slow read", "/requests?limit=1000", "-X -n 5 -z 32 -k 3 -l 120 -r 25", limits.SEND),
 )
 
 
@@ -52,7 +53,7 @@ class Somebody:
         self.statuses: list[int] = []
         self.slowest = 0.0
         self.ports: set[int] = set()
-        self._client = httpx.Client(base_url=url, timeout=30)
+        self.client = httpx.Client(base_url=url, timeout=30)
 
     def turn(self) -> None:
         asked = self._call("/requests", {"execution_id": new_id(), "prompt": "Ship it?"})
@@ -60,7 +61,7 @@ class Somebody:
 
     def _call(self, path: str, body: dict[str, str]) -> dict[str, str]:
         began = time.monotonic()
-        response = self._client.post(path, json=body)
+        response = self.client.post(path, json=body)
         self.slowest = max(self.slowest, time.monotonic() - began)
         self.statuses.append(response.status_code)
         self.ports.add(response.extensions["network_stream"].get_extra_info("client_addr")[1])
@@ -133,10 +134,10 @@ def main(program: str, folder: str, connections: str = "500") -> int:
         for attack in ATTACKS:
             somebody, watch = Somebody(url), Watch(server.process, int(url.rpartition(":")[2]))
             report = place / attack.name.replace(" ", "-")
-            with again_and_again(somebody.turn), again_and_again(watch.look):
+            with somebody.client, again_and_again(somebody.turn), again_and_again(watch.look):
                 said = subprocess.run(
                     [
-                        *(program, *attack.options, "-c", connections, "-r", "200", "-p", "5", "-g", "-o", report),
+                        *(program, *attack.options.split(), "-c", connections, "-p", "5", "-g", "-o", report),
                         *("-u", url + attack.path),
                     ],
                     stdin=subprocess.DEVNULL,
