@@ -184,6 +184,20 @@ async def test_the_idle_connection_of_a_caller_that_showed_no_key_ends_sooner(
         writer.close()
 
 
+@pytest.mark.promise("CAP-1")
+@pytest.mark.parametrize("rest", ["0\r\n\r\n", "2\r\n{}\r\n0\r\nX-A: b\r\n\r\n"], ids=["empty", "a body"])
+async def test_a_call_that_was_answered_before_all_of_it_had_come_leaves_no_connection(
+    guarded: Start, monkeypatch: pytest.MonkeyPatch, rest: str
+) -> None:
+    monkeypatch.setattr(limits, "KEEP_ALIVE", 0.3)
+    server = guarded()
+    head = f"POST /none-such HTTP/1.1\r\nHost: localhost\r\n{_KEY}Transfer-Encoding: chunked\r\n\r\n"
+    async with _opened(server, head) as stream, asyncio.timeout(20):
+        assert b" 404 " in await stream[0].readline()
+        stream[1].write(rest.encode())
+        await server.until(0)
+
+
 async def test_a_call_that_waits_for_us_and_an_open_stream_owe_nothing(guarded: Start) -> None:
     server = guarded()
     held = f"GET /poll/human-input/run-1?wait=30 HTTP/1.1\r\nHost: localhost\r\n{_KEY}\r\n"

@@ -6,6 +6,7 @@ import json
 import sqlite3
 import tracemalloc
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from sayso import Client, HumanInputServer
 from sayso.audit import Draft
 from sayso.chain import Chains
+from sayso.cli.audit.export import _within
 from sayso.cli.audit.verify import _lines
 from sayso.model import Action
 from tests.builders import question, request
@@ -47,6 +49,15 @@ def test_an_export_has_every_entry_run_after_run(done: None, sayso: Run) -> None
     assert lines(sayso("audit", "export", "--until", "1h").stdout) == []
     assert lines(sayso("audit", "export", "--since", found[1]["at"]).stdout)[0] == found[1]
     assert lines(sayso("audit", "export", "--until", found[2]["at"]).stdout)[:2] == found[:2]
+
+
+def test_an_entry_whose_time_has_no_zone_is_shown_whenever_it_was() -> None:
+    """It is not as it was written, and cannot be compared."""
+    odd = {"execution_id": "a", "at": "2030-01-31T12:00:00"}
+    early = {"execution_id": "a", "at": "2030-01-31T12:00:00Z"}
+    since = datetime(2040, 1, 1, tzinfo=UTC)
+    assert list(_within([early, odd], since, None)) == [odd]
+    assert list(_within([odd], None, since)) == [odd]
 
 
 @pytest.mark.promise("AUDIT-3")

@@ -24,6 +24,7 @@ from sayso.server.lane import connection
 from sayso.server.lane.again import Again
 from sayso.server.lane.head import recognised
 from sayso.server.lane.stream import Stream
+from sayso.server.lane.websocket import Socket
 from tests.builders import new_id
 from tests.conftest import KEY
 from tests.server.followers import FOLLOWERS, take, tasks_of, until_at_least
@@ -284,3 +285,22 @@ async def test_polls_that_go_on_from_memory_lose_nothing_and_see_what_was_just_w
             again = (await polls.get(f"/poll/human-input/{execution_id}", params={"last_event_id": cursor})).json()
             assert (again["events"], again["cursor"]) == ([], cursor)
     assert fast.count(True) >= 20
+
+
+async def test_what_nobody_foresaw_of_a_message_ends_its_socket_with_1011(
+    server: HumanInputServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def failing(self: Socket, message: str | bytes) -> bytes:
+        raise RuntimeError
+
+    monkeypatch.setattr(Socket, "reply", failing)
+    address = server.url.replace("http", "ws", 1) + "/ws/human-input/run-1"
+    async with (
+        asyncio.timeout(20),
+        websockets.connect(address, additional_headers={"Authorization": f"Bearer {KEY}"}) as socket,
+    ):
+        await socket.send("{}")
+        with pytest.raises(websockets.ConnectionClosed) as closed:
+            await socket.recv()
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 1011

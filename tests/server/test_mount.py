@@ -282,3 +282,17 @@ async def test_a_mounted_server_starts_nothing_before_it_is_used(mounted: HumanI
     before = threading.enumerate()
     create_app(mounted)
     assert threading.enumerate() == before
+
+
+@pytest.mark.parametrize("length", [b"\xb2", b"9" * 5_000, b"-1", b"+5", b"1e3"])
+async def test_a_length_that_is_no_number_is_counted_like_none_where_a_host_lets_it_in(length: bytes) -> None:
+    """Whatever ASGI server stands before it: these are digits to Python, or no number that it reads."""
+    server = HumanInputServer(port=0, store=":memory:", quiet=True, adapters=False)
+    try:
+        transport = httpx.ASGITransport(create_app(server))
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as api:
+            question = b'{"execution_id": "run-1", "prompt": "Ship it?"}'
+            reply = await api.post("/requests", content=question, headers=[(b"content-length", length)])
+        assert reply.status_code == (413 if length.isdigit() else 201)
+    finally:
+        server.stop()

@@ -7,7 +7,7 @@ import json
 import socket as sockets
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractAsyncContextManager, contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -22,6 +22,7 @@ from sayso.server import websocket
 from sayso.server.lane.websocket import Socket
 from tests.conftest import KEY
 from tests.server.followers import tasks_of, until_only
+from tests.server.raw import AUTHORISED, UPGRADE
 
 pytestmark = pytest.mark.usefixtures("lane")
 
@@ -347,3 +348,28 @@ def _mute(server: HumanInputServer) -> Iterator[sockets.socket]:
         )
         assert mute.recv(64).startswith(b"HTTP/1.1 101")
         yield mute
+
+
+async def test_a_client_that_breaks_off_amid_its_answers_is_no_error_here(
+    server: HumanInputServer, ask: Ask, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One direction may notice first, and then the other must say nothing more."""
+    ask()
+    before = await tasks_of(server)
+    head = [
+        "GET /ws/human-input/run-1 HTTP/1.1",
+        "Host: localhost",
+        *(": ".join(one) for one in (AUTHORISED, *UPGRADE)),
+    ]
+    nothing, nonsense = b"\x81\x82" + bytes(4) + b"{}", b"\x83\x80" + bytes(4)  # no frame has this opcode
+    for _ in range(100):
+        reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(server.url).port)
+        writer.write("\r\n".join((*head, "", "")).encode())
+        async with asyncio.timeout(20):
+            assert b" 101 " in await reader.readuntil(b"\r\n\r\n")
+            writer.write(nothing + nonsense)
+            with suppress(ConnectionError):
+                await reader.read()
+        writer.close()
+    await until_only(server, before)
+    assert [one.getMessage() for one in caplog.records if one.levelname == "ERROR"] == []

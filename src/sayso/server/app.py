@@ -10,9 +10,9 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from sayso.errors import SaysoError
+from sayso.errors import NotFound, SaysoError
 from sayso.server import (
     asyncapi,
     audit,
@@ -34,7 +34,7 @@ from sayso.server.calls import Calls, Counted
 from sayso.server.door import Door, Guarded
 from sayso.server.lock import Lock
 from sayso.server.origins import Origins
-from sayso.server.problems import on_crash, on_disconnect, on_http_exception, on_sayso_error
+from sayso.server.problems import on_crash, on_disconnect, on_http_exception, on_sayso_error, refuse
 from sayso.server.protection import Protected
 from sayso.server.session import Sessions
 from sayso.server.shape import Shaped
@@ -98,7 +98,13 @@ def build(access: Access, *, api_key: str | None = None, allow_origins: Iterable
         },
     )
     asgi.router.redirect_slashes = False  # an empty execution id must not become the stream of all
+    asgi.router.default = _unknown
     return Application(asgi, access, lock, door, calls)
+
+
+async def _unknown(scope: Scope, receive: Receive, send: Send) -> None:
+    """In place of Starlette's, which refuses a WebSocket without a word."""
+    await refuse(NotFound(), scope, receive, send)
 
 
 class _Application(Starlette):

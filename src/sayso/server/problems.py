@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Final
 
@@ -31,11 +30,11 @@ def problem_response(error: SaysoError) -> Response:
     return Response(encode(problem(error)), error.status, headers, media_type=PROBLEM_TYPE)
 
 
-def raw_problem(error: SaysoError, more: Iterable[tuple[bytes, bytes]] = ()) -> bytes:
-    """The whole answer, for a peer that no application has seen; its connection ends with it. `more`: headers."""
+def raw_problem(error: SaysoError, *headers: tuple[bytes, bytes]) -> bytes:
+    """The whole answer, for a peer that no application has seen; its connection ends with it."""
     response = problem_response(error)
     head = [f"HTTP/1.1 {response.status_code} {HTTPStatus(response.status_code).phrase}".encode()]
-    head += [name + b": " + value for name, value in (*response.raw_headers, *PROTECTION, *more, _LAST)]
+    head += [name + b": " + value for name, value in (*response.raw_headers, *PROTECTION, *headers, _LAST)]
     return b"\r\n".join((*head, b"", bytes(response.body)))
 
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.types import Message
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from sayso import limits
 from sayso.errors import Forbidden, Invalid, SaysoError, TooMany, Unauthorised
@@ -39,6 +39,8 @@ TOO_LARGE: Final = 1009
 """Close code: the message is larger than limits.WEBSOCKET_MESSAGE."""
 AGAIN_LATER: Final = 1013
 """Close code: the key in the first message has too many streams open."""
+_LOST: Final = 1006
+"""No close code came (RFC 6455, 7.4.1)."""
 MOST: Final = f"a message is at most {limits.WEBSOCKET_MESSAGE} bytes"
 
 
@@ -143,6 +145,8 @@ class _Session:
             return
 
     async def _send(self, text: str) -> None:
+        if _is_over(self._websocket):
+            raise WebSocketDisconnect(_LOST)
         async with asyncio.timeout(limits.SEND):
             await self._websocket.send_text(text)
 
@@ -158,10 +162,17 @@ async def answered(access: CallersAccess, message: str | bytes) -> str:
 
 
 async def _close(websocket: WebSocket, code: int, reason: str) -> None:
-    """A client that reads nothing does not read this either."""
-    with suppress(TimeoutError):
+    """A client that reads nothing does not read this either, nor one that has left."""
+    if _is_over(websocket):
+        return
+    with suppress(TimeoutError, WebSocketDisconnect):
         async with asyncio.timeout(_CLOSE):
             await websocket.close(code, reason)
+
+
+def _is_over(websocket: WebSocket) -> bool:
+    """Whether the other direction has closed it, or noticed that it is gone."""
+    return websocket.application_state is WebSocketState.DISCONNECTED
 
 
 def _said(message: Message) -> str | bytes:

@@ -141,7 +141,7 @@ class Connection(asyncio.Protocol):
         if error.status >= 500:
             logger.error("call failed", exc_info=error, extra={"code": error.code})
         if not self.transport.is_closing():
-            self.transport.write(raw_problem(error, () if self._scope is None else staying_with_tls(self._scope)))
+            self.transport.write(raw_problem(error, *(staying_with_tls(self._scope) if self._scope else ())))
             self._close()
 
     @property

@@ -31,6 +31,8 @@ _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _PING: Final = frame(PING, b"")
 _EMPTY_PONG: Final = b"\x8a\x80"
 """The head of what answers our pings, which carry nothing."""
+_FAILED: Final = 1011
+"""Close code: as uvicorn has it for what nobody foresaw."""
 _FAREWELL: Final = 1.0
 """Seconds that a client has to answer the word of farewell, so that it is not lost."""
 
@@ -156,11 +158,15 @@ class Socket(Stream):
             self._answering = self._arrived.lane.loop.create_task(self._answer())
 
     async def _answer(self) -> None:
-        while self._messages and not self._is_over:
-            await self.taken()
-            reply = await self.reply(self._messages.popleft())
-            if not self._is_over:
-                self.write(reply)
+        try:
+            while self._messages and not self._is_over:
+                await self.taken()
+                reply = await self.reply(self._messages.popleft())
+                if not self._is_over:
+                    self.write(reply)
+        except Exception:
+            logger.exception("message failed")
+            self.say_goodbye(_FAILED, "the server failed")
         self._messages = self._answering = None
         if not self.transport.is_closing():
             self.transport.resume_reading()
