@@ -30,9 +30,13 @@ from sayso.gateway import Gateway
 from sayso.hub import Hub
 from sayso.server import serve
 from sayso.server.connections import Connections
+from sayso.store.sqlite import file
 
 _LOOK: Final = 5.0
 """Seconds between two looks of the retention, which otherwise takes ten minutes."""
+
+_CACHE_KIB: Final = 2 * 1024
+"""Pages of the file that the writer keeps, instead of 32 MiB, which take hours to fill."""
 
 
 class Watch:
@@ -88,7 +92,7 @@ class Watch:
 
     def _run(self) -> None:
         until = time.monotonic() + self._every
-        with self._path.open("a", encoding="utf-8") as file:
+        with self._path.open("a", encoding="utf-8") as looks:
             while True:
                 asked, _, _ = select.select([sys.stdin], [], [], max(0.0, until - time.monotonic()))
                 name = ""
@@ -100,8 +104,8 @@ class Watch:
                     name = line.strip()
                 else:
                     until += self._every
-                file.write(f"{json.dumps(self.look(name))}\n")
-                file.flush()
+                looks.write(f"{json.dumps(self.look(name))}\n")
+                looks.flush()
 
 
 def _types() -> Counter[str]:
@@ -122,7 +126,8 @@ def _leak(size: int) -> None:
 
 
 def _keep(seconds: float) -> None:
-    """Lets the store come to rest within minutes."""
+    """Lets the server come to rest within minutes: what is old is removed, what is to be cached of the file is."""
+    file._CACHE_KIB = _CACHE_KIB  # type: ignore[misc]
     settings._LEAST_RETENTION = 0.0  # type: ignore[misc]
     retention._LOOK = _LOOK  # type: ignore[misc]
     limits.KEY_REMAINS = int(seconds)  # type: ignore[misc]
