@@ -296,3 +296,25 @@ async def test_a_length_that_is_no_number_is_counted_like_none_where_a_host_lets
         assert reply.status_code == (413 if length.isdigit() else 201)
     finally:
         server.stop()
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("POST", "/requests"), ("DELETE", "/session"), ("GET", "/events/human-input")]
+)
+async def test_an_address_that_is_not_ascii_is_refused_where_a_host_lets_it_in(method: str, path: str) -> None:
+    server = HumanInputServer(port=0, store=":memory:", quiet=True, adapters=False)
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b'{"execution_id": "run-1", "prompt": "Ship it?"}'}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": method, "path": path, "raw_path": path.encode(), "query_string": b"a=\xe1"}
+    try:
+        await create_app(server)({**scope, "headers": [(b"host", b"localhost")], "scheme": "http"}, receive, send)
+    finally:
+        server.stop()
+    assert sent[0]["status"] == 400
+    assert json.loads(sent[1]["body"])["type"] == "urn:sayso:problem:malformed"
