@@ -164,6 +164,18 @@ async def test_a_body_that_keeps_coming_earns_its_time(guarded: Start, monkeypat
             assert b" 201 " in await stream[0].readline()
 
 
+@pytest.mark.parametrize("sent", ["a head", "a message"])
+async def test_nothing_but_a_body_earns_time(guarded: Start, monkeypatch: pytest.MonkeyPatch, sent: str) -> None:
+    monkeypatch.setattr(limits, "RECEIVE_RATE", 0.001)  # a byte of a body would earn minutes
+    server = guarded()
+    async with _opened(server, _UPGRADE if sent == "a message" else _HEAD) as stream:
+        if sent == "a message":
+            await _upgraded(stream)
+            stream[1].write(FRAMES["half a payload"])
+        await _all(stream)
+        await server.until(0)
+
+
 async def test_the_idle_connection_of_a_caller_that_showed_no_key_ends_sooner(
     guarded: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -29,7 +29,7 @@ from tests.fuzz.target import Check, Found, Target, in_time
 from tests.server.followers import tasks_of
 from tests.server.raw import AUTHORISED, UPGRADE
 
-_HASTE: Final = {"RECEIVE": 0.3, "KEEP_ALIVE": 0.3, "WAIT": 0.2, "AUTH": 0.3}
+_HASTE: Final = {"RECEIVE": 1.0, "KEEP_ALIVE": 0.3, "WAIT": 0.2, "AUTH": 0.3}
 """Limits of the server that an input would wait for, in seconds."""
 _AT_ONCE: Final = 50
 _PATIENCE: Final = 60.0

@@ -6,13 +6,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
+from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from sayso.errors import NotFound, SaysoError
+from sayso.errors import Forbidden, NotFound, SaysoError
 from sayso.server import (
     asyncapi,
     audit,
@@ -34,7 +36,7 @@ from sayso.server.calls import Calls, Counted
 from sayso.server.door import Door, Guarded
 from sayso.server.lock import Lock
 from sayso.server.origins import Origins
-from sayso.server.problems import on_crash, on_disconnect, on_http_exception, on_sayso_error, refuse
+from sayso.server.problems import on_crash, on_disconnect, on_http_exception, on_sayso_error, problem_response, refuse
 from sayso.server.protection import Protected
 from sayso.server.session import Sessions
 from sayso.server.shape import Shaped
@@ -65,7 +67,7 @@ def build(access: Access, *, api_key: str | None = None, allow_origins: Iterable
     ]
     if origins:
         cors = Middleware(
-            CORSMiddleware,
+            _CORS,
             allow_origins=origins,
             allow_methods=["GET", "POST"],
             allow_headers=["Authorization", "Content-Type", "Last-Event-ID", "Prefer"],
@@ -100,6 +102,18 @@ def build(access: Access, *, api_key: str | None = None, allow_origins: Iterable
     asgi.router.redirect_slashes = False  # an empty execution id must not become the stream of all
     asgi.router.default = _unknown
     return Application(asgi, access, lock, door, calls)
+
+
+class _CORS(CORSMiddleware):
+    """Starlette's, which says in plain text what a page may not do."""
+
+    def preflight_response(self, request_headers: Headers) -> Response:
+        response = super().preflight_response(request_headers)
+        if response.status_code < 400:
+            return response
+        refusal = problem_response(Forbidden("pages of this origin may not do that here"))
+        refusal.headers["Vary"] = "Origin"
+        return refusal
 
 
 async def _unknown(scope: Scope, receive: Receive, send: Send) -> None:
