@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Final
@@ -27,6 +29,8 @@ _STYLE: Final = {
     "legend.frameon": False,
 }
 _GREY: Final = "#666666"
+_MORE: Final = re.compile(r"(?<=\d\.\d)\d+|[ \t]+$", re.MULTILINE)
+"""Decimals that nobody sees, and what editors would take away."""
 
 
 def draw(found: Soaked, path: Path) -> None:
@@ -62,7 +66,9 @@ def draw(found: Soaked, path: Path) -> None:
         for axes in (memory, held, blocks, store, disk, processor):
             axes.set_ylim(bottom=0)
         processor.set_xlabel("minutes")
-        figure.savefig(path, format="svg", metadata={"Date": None, "Creator": None})
+        drawn = io.StringIO()
+        figure.savefig(drawn, format="svg", metadata={"Date": None, "Creator": None})
+    path.write_text(_MORE.sub("", drawn.getvalue()), encoding="utf-8")
 
 
 def _of(looks: list[Look], what: str, unit: float = 1) -> Series:

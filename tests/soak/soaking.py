@@ -50,7 +50,7 @@ class _Server:
         self._looks = folder / "looks.jsonl"
         self._looks.touch()
         self._reader = self._looks.open()
-        self._log = folder / "server.log"
+        self.log = folder / "server.log"
         self._command = ("-m", "tests.soak.watched", self._looks, str(every), str(keep), str(leak))
         self._serve = ("serve", "--json", "--port", "0", "--store", store)
         self.process: asyncio.subprocess.Process
@@ -60,7 +60,7 @@ class _Server:
 
     async def start(self) -> str:
         """Where it listens."""
-        with self._log.open("ab") as log:
+        with self.log.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
                 *(sys.executable, *self._command, *self._serve),
                 stdin=asyncio.subprocess.PIPE,
@@ -72,7 +72,7 @@ class _Server:
         assert self.process.stdout is not None
         async with asyncio.timeout(PATIENCE):
             said = await self.process.stdout.readline()
-        assert said, self._log.read_text()
+        assert said, self.log.read_text()
         url: str = json.loads(said)["url"]
         return url.replace("localhost", "127.0.0.1")
 
@@ -145,6 +145,9 @@ async def soak(
         found.end = await server.rest("end", found.begin)
     finally:
         await server.stop()
+    if "Traceback" in (log := server.log.read_text(errors="replace")):
+        found.faults.append(log)
+        print(f"The server's log:\n{log}")
     return found
 
 
