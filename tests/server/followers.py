@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -15,7 +14,6 @@ import websockets
 from websockets.exceptions import InvalidStatus
 
 from sayso import HumanInputServer
-from sayso.feeds import Feeds
 from sayso.gateway import Gateway
 from tests.conftest import KEY
 from tests.server import shapes
@@ -97,11 +95,10 @@ async def take(stream: AsyncIterator[Message], count: int) -> list[Message]:
 
 
 async def tasks_of(server: HumanInputServer) -> int:
-    """How many tasks the server's own loop has, this look included, and followers that need none."""
+    """How many tasks the server's own loop has, this look included."""
 
     async def count(gateway: Gateway) -> int:
-        feeds = [one for one in gc.get_objects() if type(one) is Feeds and one.gateway is gateway]
-        return len(asyncio.all_tasks()) + sum(len(feed) for one in feeds for feed in one)
+        return len(asyncio.all_tasks())
 
     assert server._running is not None
     return await server._running.call(count)
@@ -111,13 +108,6 @@ async def until_only(server: HumanInputServer, count: int) -> None:
     """Returns when the server's loop has no more than `count` tasks."""
     async with asyncio.timeout(10):
         while await tasks_of(server) > count:
-            pass
-
-
-async def until_at_least(server: HumanInputServer, count: int) -> None:
-    """Returns when it has so many."""
-    async with asyncio.timeout(10):
-        while await tasks_of(server) < count:
             pass
 
 

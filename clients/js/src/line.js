@@ -2,7 +2,6 @@
 
 import { errorOf, parsed } from "./errors.js";
 import { wished } from "./pauses.js";
-import { textOf } from "./reading.js";
 import { Watch } from "./watch.js";
 
 export const SILENCE = 15_000;
@@ -49,7 +48,7 @@ export class Line {
     try {
       response = await this.#fetch(this.#base + path + search, init);
       if (response.ok) return response;
-      text = await textOf(response, watch.signal);
+      text = await response.text();
     } catch (error) {
       throw watch.cause(error);
     }
@@ -68,7 +67,7 @@ export class Line {
     watch.start();
     try {
       const response = await this.open(path, watch, { query: { wait, ...query }, ...rest });
-      const text = await textOf(response, watch.signal).catch((/** @type {unknown} */ error) => Promise.reject(watch.cause(error)));
+      const text = await response.text().catch((/** @type {unknown} */ error) => Promise.reject(watch.cause(error)));
       return parsed(text, response.status);
     } finally {
       watch.end();

@@ -161,8 +161,7 @@ class RemoteAsker:
     async def _cancel(self, client: httpx.AsyncClient, request_id: str) -> None:
         """Nobody could take an answer any more."""
         try:
-            async with client.stream(**request_of(calls.cancel(request_id, ASKER_GONE))):
-                return  # whatever it says
+            await client.request(**request_of(calls.cancel(request_id, ASKER_GONE)))
         except httpx.RequestError as exc:
             logger.warning("a question that nobody waits for stays open at %s: %r", self._url, exc)
 

@@ -1,1 +1,0 @@
-"""Programs that measure. README.md says which there are."""
