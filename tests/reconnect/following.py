@@ -91,7 +91,8 @@ async def httpx_sse(stream: Stream) -> AsyncIterator[Message]:
                 async with aconnect_sse(client, "GET", address, headers=cursor) as source:
                     async for event in source.aiter_sse():
                         cursor = {"Last-Event-ID": event.id}
-                        yield event.json()
+                        if event.data:  # httpx-sse makes an event of a comment, too
+                            yield event.json()
             await asyncio.sleep(_PAUSE)
 
 
