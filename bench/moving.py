@@ -14,9 +14,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench.growth import fill
 from tests.postgres import Cluster
 
+from bench.growth import fill
 from sayso.gateway import Gateway
 from sayso.store.sqlite import SQLiteStore
 

@@ -40,9 +40,13 @@ const reader = {
   },
 };
 
+const { dependencies } = JSON.parse(readFileSync(new URL("package.json", import.meta.url), "utf8"));
+/** Packages that are built in, as far as they were met. */
+const met = new Set();
+
 /** @param {string} entry @param {Record<string, string>} define */
 async function script(entry, define) {
-  const { outputFiles } = await build({
+  const { outputFiles, metafile } = await build({
     entryPoints: [new URL(entry, import.meta.url).pathname],
     absWorkingDir: new URL(".", import.meta.url).pathname,
     bundle: true,
@@ -56,7 +60,12 @@ async function script(entry, define) {
     plugins: [styles, reader],
     define,
     write: false,
+    metafile: true,
   });
+  for (const path of Object.keys(metafile.inputs)) {
+    const [, name] = /.*node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(path) ?? [];
+    if (name) met.add(name);
+  }
   return outputFiles[0].contents;
 }
 
@@ -72,6 +81,11 @@ const files = new Map([
   ...readdirSync(assets).map((name) => /** @type {[string, Uint8Array]} */ ([name, readFileSync(new URL(name, assets))])),
 ]);
 
+const said = Object.keys(dependencies);
+if (met.size !== said.length || !said.every((name) => met.has(name))) {
+  // A release lists them as what is shipped.
+  throw new Error(`package.json says that ${said.join(", ")} are built in; it is ${[...met].join(", ")}`);
+}
 const size = zipped(page) + zipped(worker);
 if (size > MOST) throw new Error(`${size} bytes compressed are more than ${MOST}`);
 if (process.argv.includes("--check")) {

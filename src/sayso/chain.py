@@ -113,7 +113,7 @@ class Chains:
 def _hash_of(entry: dict[str, Any]) -> str:
     try:
         return sha256(canonical({name: value for name, value in entry.items() if name != "hash"})).hexdigest()
-    except (ValueError, OverflowError):  # e.g. numbers that JSON has no canonical form for
+    except (ValueError, OverflowError, RecursionError):  # e.g. numbers that JSON has no canonical form for
         return ""
 
 

@@ -85,7 +85,7 @@ def _sqlite_file(url: str) -> Path:
     if url.startswith(_SQLITE) and len(url) > len(_SQLITE):
         return Path(url.removeprefix(_SQLITE)).expanduser()
     raise Misconfigured(
-        f"store {url.partition('://')[0]!r} is not known; use ':memory:', 'sqlite:///relative.db', "
+        f"store {url.partition(':')[0]!r} is not known; use ':memory:', 'sqlite:///relative.db', "
         "'sqlite:////absolute.db' or 'postgresql://user@host/database'"
     )
 

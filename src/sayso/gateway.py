@@ -28,7 +28,7 @@ from sayso.errors import (
     TooLarge,
     TooMany,
 )
-from sayso.hub import Hub
+from sayso.hub import Hub, Topic
 from sayso.keyring import Keyring
 from sayso.keys import fits
 from sayso.kinds import resolve
@@ -122,6 +122,8 @@ class Gateway:
         self._quotas = Quotas(store.pending)
         self._readiness = Readiness(self._clock, self._write_nothing)
         self._opened_at = 0
+        self.on_written: Callable[[str, str], None] = lambda execution_id, event_id: None
+        """Called with each event that this process has written, once it is durable and before its writer hears so."""
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -195,6 +197,7 @@ class Gateway:
         stored, created = await self._store.put(request, InputRequired.of(request))
         if created:
             self._quotas.asked(stored)
+            self.on_written(stored.execution_id, stored.asked_event_id)
         if not stored.same_question(request):
             raise RequestMismatch
         if created and stored.deadline is not None:
@@ -348,7 +351,7 @@ class Gateway:
         Without a cursor: at the first retained event of an execution, or, for all, at the requests that are open.
         `among`: patterns, of which an execution that is shown fits one.
         """
-        begin = Place(execution_id, 0, era=self._era, among=among)
+        begin = Place(execution_id, 0, era=self.era, among=among)
         if last_event_id is None:
             if execution_id is not None:
                 return Batch(begin)
@@ -386,12 +389,12 @@ class Gateway:
             place = batch.place
 
     async def _read_on(self, place: Place, wait: float, limit: int) -> Batch:
-        if place.era != self._era:
+        if place.era != self.era:
             return await self._reset(place, "unknown-cursor")
         if place.open_until:
             return await self._read_open(place, limit)
         left = _timer(self._clock, wait)
-        topic = self._hub.topic(place.execution_id)
+        topic = self._hub.topic(place.execution_id) if wait else self._hub.heard(place.execution_id)
         events: tuple[Event, ...] = ()
         if topic.after != place.position or not wait:
             events = await self._read(place, limit + 1)
@@ -401,7 +404,7 @@ class Gateway:
             news = await topic.news(left())
             if news is None:
                 break
-            if place.era != self._era:
+            if place.era != self.era:
                 return await self._reset(place, "unknown-cursor")
             topic, told = news.topic, news.since(place.position)
             events = (await self._read(place, limit + 1)) if told is None else told
@@ -411,6 +414,19 @@ class Gateway:
             return await self._reset(place, "unknown-cursor")  # what comes next was removed while it was on its way
         shown, more = events[:limit], not is_whole(events, limit + 1)
         return Batch(replace(place, position=shown[-1].position), shown, more=more)
+
+    def heard(self, execution_id: str | None) -> Topic:
+        """Where to listen for news of a stream: listen first, read second."""
+        return self._hub.heard(execution_id)
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether no other process writes to the store."""
+        return self._shared is None
+
+    @property
+    def has_ended_streams(self) -> bool:
+        return self._hub.ended
 
     async def secret(self, name: str) -> bytes:
         """Random bytes that this store keeps under `name`; where it keeps none, they last as long as this process."""
@@ -422,7 +438,7 @@ class Gateway:
         filter = Filter(status=_OPEN, execution_id=place.execution_id, among=place.among)
         page = await self._store.list(filter, limit=_RESET_REQUESTS)
         reset = Reset(reason, page.head_event_id, page.requests, page.next is not None)
-        after = replace(place, position=page.head, open_until=0, era=self._era)
+        after = replace(place, position=page.head, open_until=0, era=self.era)
         return Batch(after, cursor=page.head_event_id, reset=reset)
 
     async def _read(self, place: Place, limit: int) -> tuple[Event, ...]:
@@ -436,13 +452,15 @@ class Gateway:
         return Batch(replace(place, position=shown[-1].position), shown, more=True)
 
     @property
-    def _era(self) -> int:
+    def era(self) -> int:
+        """Of the log: another one where it went back. A place means something in its own era alone."""
         return 0 if self._shared is None else self._shared.era
 
     async def _settle(self, request: Request, answer_id: str | None) -> Request:
         stored, won = await self._store.settle(request, InputCompleted.of(request))
         if won:
             self._quotas.settled(stored)
+            self.on_written(stored.execution_id, stored.settled_event_id or "")
         return stored if won else _first_answer(stored, answer_id)
 
     async def _check_quota(self, request: Request) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from dataclasses import dataclass
-from typing import Final
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Final, NamedTuple
 from weakref import WeakValueDictionary
 
 from sayso.wire import Event
@@ -14,12 +14,11 @@ Stream = str | None
 """An execution's id, or None: the stream of all executions."""
 
 _KEPT: Final = 1_024
-"""Topics kept alive between two waits of their followers. Losing one costs its followers one read of the store each,
-nothing else, so a flood of unknown executions can only make this cache useless, never large."""
+"""Streams whose topic is kept alive between two waits of its followers. Losing one costs its followers one read of the
+store each, nothing else, so a flood of unknown executions can only make this cache useless, never large."""
 
 
-@dataclass(frozen=True)
-class News:
+class News(NamedTuple):
     """What a topic was told: `events` are all there is after position `after`, maybe none; or None: read the store.
 
     `topic` is where to wait for what comes next.
@@ -37,12 +36,31 @@ class News:
 
 
 class Topic:
-    """One wait for news of one stream, shared by all its followers; told once, then replaced by the next."""
+    """One wait for news of one stream, shared by all its followers; told once, then replaced by the next.
+
+    One that is only listened to goes on instead: `is_taken` says that somebody may look at it later.
+    """
 
     def __init__(self, after: int | None = None) -> None:
         self.after = after
         """Whoever waits here has seen the stream up to this position at least; None while nobody has looked."""
-        self._told: asyncio.Future[News] = asyncio.get_running_loop().create_future()
+        self._news: News | None = None
+        self._told: asyncio.Future[None] | None = None
+        """Done when there are news; made for the first who waits."""
+        self.is_taken = False
+        self._hearers: list[Callable[[News], None]] = []
+
+    def listen(self, hear: Callable[[News], None]) -> None:
+        """Has `hear` called with the news, in the turn of the loop in which they are told; at once if they were."""
+        if self._news is not None:
+            hear(self._news)
+        else:
+            self._hearers.append(hear)
+
+    def unlisten(self, hear: Callable[[News], None]) -> None:
+        """Calls that off. Idempotent."""
+        if hear in self._hearers:
+            self._hearers.remove(hear)
 
     def looked(self, position: int) -> None:
         """A follower that took this topic first, and read the store second, found nothing after `position`.
@@ -53,13 +71,23 @@ class Topic:
             self.after = position
 
     def tell(self, news: News) -> None:
-        if not self._told.done():
-            self._told.set_result(news)
+        if self._news is not None:
+            return
+        if news.topic is not self or self.is_taken:
+            self._news = news
+        if self._told is not None:
+            self._told.set_result(None)
+        hearers, self._hearers = self._hearers, []
+        for hear in hearers:
+            hear(news)
 
     async def news(self, wait: float | None = None) -> News | None:
         """The news, or None after `wait` seconds (None: no limit). Safe to cancel, safe to share."""
-        await asyncio.wait([self._told], timeout=wait)
-        return self._told.result() if self._told.done() else None
+        if self._news is None:
+            if self._told is None:
+                self._told = asyncio.get_running_loop().create_future()
+            await asyncio.wait([self._told], timeout=wait)
+        return self._news
 
 
 class Hub:
@@ -67,15 +95,22 @@ class Hub:
 
     def __init__(self) -> None:
         self._topics: WeakValueDictionary[Stream, Topic] = WeakValueDictionary()
-        self._kept: deque[Topic] = deque(maxlen=_KEPT)
+        self._kept: OrderedDict[Stream, Topic] = OrderedDict()
         self.ended = False
 
     def topic(self, stream: Stream) -> Topic:
         """Where to wait for news of `stream`; forgotten again when nobody waits."""
+        topic = self.heard(stream)
+        topic.is_taken = True
+        return topic
+
+    def heard(self, stream: Stream) -> Topic:
+        """The same, for who does nothing with it but listen."""
         topic = self._topics.get(stream)
         if topic is None:
             topic = self._topics[stream] = Topic()
             if self.ended:
+                topic.is_taken = True
                 topic.tell(News(None, None, topic))
         return topic
 
@@ -88,10 +123,22 @@ class Hub:
         topic = self._topics.get(stream)
         if topic is None or self.ended:
             return
-        successor = Topic(events[-1].position if events else after)
-        self._topics[stream] = successor
-        self._kept.append(successor)
+        position = events[-1].position if events else after
+        if topic.is_taken:
+            successor = self._topics[stream] = Topic(position)
+            successor.is_taken = True  # whoever has the old one goes on with it
+            self._keep(stream, successor)
+        else:
+            successor = topic
+            topic.after = position
         topic.tell(News(after, events, successor))
+
+    def _keep(self, stream: Stream, topic: Topic) -> None:
+        """In place of the one before, which was told: nobody looks for it any more, and its events may be large."""
+        self._kept[stream] = topic
+        self._kept.move_to_end(stream)
+        if len(self._kept) > _KEPT:
+            self._kept.popitem(last=False)
 
     def tell_all(self) -> None:
         """Wakes everyone to read the store."""
@@ -102,4 +149,5 @@ class Hub:
         """Wakes everyone for the last time; whoever waits later returns at once."""
         self.ended = True
         for topic in list(self._topics.values()):
+            topic.is_taken = True
             topic.tell(News(None, None, topic))

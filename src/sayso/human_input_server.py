@@ -29,6 +29,7 @@ from sayso.notice import Notices, notice
 from sayso.reach import announce, expect
 from sayso.runtime import Runtime
 from sayso.server import app
+from sayso.server.lane.lane import Lane
 from sayso.server.listen import bind, is_loopback
 from sayso.server.serve import serving
 from sayso.server.tls import TLS
@@ -194,7 +195,7 @@ class HumanInputServer:
     def app(self) -> ASGIApp:
         """What `create_app` gives."""
         mounted = self._take_over(lambda: Mounted(lambda: self._runtime(has_console=False)))
-        return app.build(mounted, api_key=self._key, allow_origins=self._allow_origins)
+        return app.build(mounted, api_key=self._key, allow_origins=self._allow_origins).asgi
 
     def _begin(self) -> Runtime:
         """Takes questions from here on; they wait for the store."""
@@ -208,7 +209,8 @@ class HumanInputServer:
 
     def _runtime(self, *, has_console: bool = True) -> Runtime:
         store = store_at(self._store or default_store(self.port))
-        return Runtime(Gateway(store, retention=self._retention), self._tell, has_console=has_console)
+        gateway = Gateway(store, retention=self._retention)
+        return Runtime(gateway, self._tell, has_console=has_console, tls=self._tls is not None)
 
     def _take_over(self, make: Callable[[], _Running]) -> _Running:
         """From here on, this process asks through what `make` gives."""
@@ -247,7 +249,14 @@ class HumanInputServer:
                             yield
                             return
                         self._key_shown = "<your key>"
-                    async with serving(served, sockets, lambda: gateway.is_draining, tls=tls, proxies=self._proxies):
+                    async with serving(
+                        served.asgi,
+                        sockets,
+                        lambda: gateway.is_draining,
+                        lane=lambda make: Lane(served, gateway, make, self._proxies),
+                        tls=tls,
+                        proxies=self._proxies,
+                    ):
                         yield
 
                 with self._lock:

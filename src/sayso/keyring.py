@@ -28,7 +28,7 @@ class Keyring:
         self._read_at = float("-inf")
         self._reads = 0
         self._reading = asyncio.Lock()
-        self._held: dict[str, set[asyncio.Timeout]] = {}
+        self._held: dict[str, set[Callable[[], None]]] = {}
         self._uses: dict[str, datetime] = {}
         self._written: dict[str, float] = {}
         self._wanted = asyncio.Event()
@@ -95,6 +95,20 @@ class Keyring:
         key = self._known.get(id)
         return key if key is not None and key.is_live(self._clock.now()) else None
 
+    def is_known_to_live(self, id: str) -> bool:
+        """Whether this key lives, as far as can be told without asking the store."""
+        key = self._known.get(id)
+        return key is not None and self._is_fresh and key.is_live(self._clock.now())
+
+    @property
+    def are_known_to_be_needless(self) -> bool:
+        """Whether whoever has no key is let in, as far as can be told without asking the store."""
+        return self._store is None or (self._is_fresh and not self._has_any_admin)
+
+    @property
+    def _is_fresh(self) -> bool:
+        return self._clock.monotonic() - self._read_at < limits.KEYS_FRESH
+
     async def redeem(self, ticket_id: str, until: datetime) -> bool:
         """Whether this is the first use of a ticket that ends at `until`, in any process of the store."""
         if self._store is None:
@@ -111,21 +125,34 @@ class Keyring:
         if await self.live(id) is None:
             raise Unauthorised
         scope = asyncio.timeout(None)
-        scopes = self._held.setdefault(id, set())
+
+        def end() -> None:
+            scope.reschedule(0.0)  # long ago
+
         try:
             async with scope:
-                scopes.add(scope)
-                self._wanted.set()
+                self.watch(id, end)
                 try:
                     yield
                 finally:
-                    scopes.discard(scope)
-                    if not scopes and self._held.get(id) is scopes:
-                        del self._held[id]
+                    self.unwatch(id, end)
         except TimeoutError:
             if not scope.expired():
                 raise
             raise Unauthorised from None
+
+    def watch(self, id: str, end: Callable[[], None]) -> None:
+        """Has `end` called, once, when the key of this id ends."""
+        self._held.setdefault(id, set()).add(end)
+        self._wanted.set()
+
+    def unwatch(self, id: str, end: Callable[[], None]) -> None:
+        """Calls that off. Idempotent."""
+        watching = self._held.get(id)
+        if watching is not None:
+            watching.discard(end)
+            if not watching:
+                del self._held[id]
 
     async def keep(self) -> None:
         """Ends what is held with a key that has ended, and writes down when keys were used. Runs until cancelled."""
@@ -170,14 +197,15 @@ class Keyring:
             began = self._clock.monotonic()
             found = await self._store.keys()
             self._known, self._read_at = {key.id: key for key in found}, began
+            self._written = {id: at for id, at in self._written.items() if id in self._known}
 
     def _end_held(self) -> None:
         now = self._clock.now()
         for id in list(self._held):
             key = self._known.get(id)
             if key is None or not key.is_live(now):
-                for scope in self._held.pop(id):
-                    scope.reschedule(0.0)  # long ago
+                for end in self._held.pop(id):
+                    end()
 
     def _use(self, id: str) -> None:
         now = self._clock.monotonic()

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from sayso import limits
 from sayso.errors import Fault, Invalid, NameTaken, NotFound
-from sayso.model import ID_RULE, is_id
+from sayso.model import ID_RULE, Moment, is_id
 
 Scope = Literal["ask", "answer", "read", "admin"]
 SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
@@ -39,11 +39,11 @@ class Key(Struct, frozen=True, kw_only=True):
     name: str
     scopes: tuple[Scope, ...]
     executions: tuple[str, ...]
-    created_at: datetime
+    created_at: Moment
     hash: str
-    expires_at: datetime | None = None
-    revoked_at: datetime | None = None
-    last_used_at: datetime | None = None
+    expires_at: Moment | None = None
+    revoked_at: Moment | None = None
+    last_used_at: Moment | None = None
 
     def is_live(self, now: datetime) -> bool:
         """Whether it opens anything."""
@@ -66,10 +66,10 @@ class KeyShown(Struct, frozen=True, kw_only=True):
     name: str
     scopes: tuple[Scope, ...]
     executions: tuple[str, ...]
-    created_at: datetime
-    expires_at: datetime | None
-    revoked_at: datetime | None
-    last_used_at: datetime | None
+    created_at: Moment
+    expires_at: Moment | None
+    revoked_at: Moment | None
+    last_used_at: Moment | None
     live: bool
 
     @classmethod

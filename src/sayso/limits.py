@@ -41,6 +41,8 @@ RESUME: Final = 4 * 1024 * KIB
 """What an agent keeps to go on from a request: its draft and a long conversation with a model."""
 WEBSOCKET_MESSAGE: Final = 64 * KIB
 """A WebSocket message from a client; an edited draft longer than this goes over POST."""
+REPLY: Final = 16 * 1024 * KIB
+"""A reply, or an event of a stream, that a client of ours reads: several times what a server gives at once."""
 URL: Final = 8 * KIB
 """A request target; ids and cursors need a few hundred bytes."""
 HEADERS: Final = 16 * KIB

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import uuid
 from datetime import datetime
-from typing import Any, Final, Literal, get_args
+from typing import Annotated, Any, Final, Literal, get_args
 
 import msgspec
 from msgspec import Struct
@@ -18,6 +18,8 @@ Decision = Literal["approve", "edit", "respond", "reject"]
 Priority = Literal["low", "normal", "high", "urgent"]
 OnTimeout = Literal["reject", "approve", "default", "cancel"]
 Style = Literal["default", "primary", "danger"]
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+"""A time with its zone, as all have that sayso writes; one without cannot be compared with them."""
 
 STATUSES: Final[tuple[Status, ...]] = get_args(Status)
 SYSTEM: Final = "system"
@@ -182,8 +184,9 @@ class Request(_Content, frozen=True, kw_only=True):
     kind: Kind
     allow: tuple[Decision, ...]
     on_timeout: OnTimeout
+    deadline: Moment | None = None
     status: Status = "pending"
-    created_at: datetime
+    created_at: Moment
     asked_by: str
     asked_channel: str = ""
     durable: bool
@@ -191,7 +194,7 @@ class Request(_Content, frozen=True, kw_only=True):
     asked_event_id: str
     answer: Answer | None = None
     reason: str = ""
-    settled_at: datetime | None = None
+    settled_at: Moment | None = None
     settled_by: str | None = None
     settled_channel: str | None = None
     settled_event_id: str | None = None
@@ -304,7 +307,7 @@ class InputRequired(Struct, frozen=True, kw_only=True, tag_field="type", tag="hu
     agent_id: str
     prompt: str
     context: str
-    timestamp: datetime
+    timestamp: Moment
     event_id: str
     reason_flags: dict[str, bool]
     request_id: str
@@ -316,7 +319,7 @@ class InputRequired(Struct, frozen=True, kw_only=True, tag_field="type", tag="hu
     allow: tuple[Decision, ...]
     options: tuple[Option, ...]
     response_schema: dict[str, Any] | None
-    deadline: datetime | None
+    deadline: Moment | None
     on_timeout: OnTimeout
     default: str | dict[str, Any] | None
     priority: Priority
@@ -345,7 +348,7 @@ class InputCompleted(Struct, frozen=True, kw_only=True, tag_field="type", tag="h
     agent_id: str
     event_id: str
     human_feedback: str
-    timestamp: datetime
+    timestamp: Moment
     request_id: str
     seq: int = 0
     status: Status

@@ -16,6 +16,7 @@ from sayso.asker import Asked, refused
 from sayso.crossing import Crossing, refuse, resolve
 from sayso.errors import Misconfigured, NotFound, NotReady, SaysoError, ServerStopped, StoreFailed
 from sayso.gateway import Gateway
+from sayso.loop import new_loop
 from sayso.model import PROCESS, Question, Request
 from sayso.wire import checked
 
@@ -33,17 +34,20 @@ class Runtime:
     asks may ask in the console instead when the store cannot be opened.
     """
 
-    def __init__(self, gateway: Gateway, on_asked: Callable[[Request], None], *, has_console: bool = True) -> None:
+    def __init__(
+        self, gateway: Gateway, on_asked: Callable[[Request], None], *, has_console: bool = True, tls: bool = False
+    ) -> None:
         self._gateway = gateway
         self._on_asked = on_asked
         self._has_console = has_console
         self._process = os.getpid()
-        self._loop = asyncio.new_event_loop()
+        self._loop = new_loop(tls=tls)
         self._thread = threading.Thread(target=self._run, name="sayso", daemon=True)
         self._starting = threading.Lock()
         self._crossing = Crossing(self._loop)
         self._service: Future[Service | None] = Future()
         self._ready: Future[None] = Future()
+        self._is_open = False
         self._stopping = asyncio.Event()
         self.ended: Future[None] = Future()
         """Done when everything has stopped; carries the error when that was not asked for."""
@@ -143,10 +147,10 @@ class Runtime:
 
     async def call(self, use: Callable[[Gateway], Coroutine[Any, Any, T]]) -> T:
         """What `use` makes of the gateway, on any loop. Raises what kept the store from opening, or NotReady."""
-        if not self._ready.done():
+        if not self._is_open:
             await asyncio.shield(asyncio.wrap_future(self._ready))
-        self._ready.result()
-        if asyncio.get_running_loop() is self._loop:
+            self._is_open = True  # from here on no lock need be taken to look
+        if threading.get_ident() == self._thread.ident:  # so is asked a tenth as long as which loop runs
             return await use(self._gateway)
         return await asyncio.wrap_future(self._crossing.send(lambda: use(self._gateway)))
 

@@ -25,7 +25,10 @@ _LINE_BREAKS: Final = {"\x85": rb"\u0085", "\u2028": rb"\u2028", "\u2029": rb"\u
 """What Python's `splitlines`, and so httpx's `aiter_lines`, takes for the end of a line and JSON may hold as it is."""
 _NOT_JSON: Final = "must be JSON: text that UTF-8 can hold, numbers, true, false, null, lists and objects"
 PROBLEM_TYPE: Final = "application/problem+json"
-HEARTBEAT: Final = b": heartbeat\n\n"
+HEARTBEAT: Final = b": heartbeat\n"
+"""A comment (WHATWG HTML, 9.2.6). No empty line after it: httpx-sse takes one for the end of an event without data."""
+UNREADABLE: Final = (msgspec.MsgspecError, UnicodeError, RecursionError)
+"""What msgspec raises of bytes that are not the JSON that they should be."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -256,7 +259,7 @@ def reference(data: bytes | str) -> dict[str, str | None]:
     """The ids that a message seems to carry, so that an error about it can name them; None where they are not ids."""
     try:
         loose = msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
+    except UNREADABLE:
         loose = None
     found = loose if isinstance(loose, dict) else {}
     ids = {name: found.get(name) for name in ("request_id", "answer_id")}
@@ -296,7 +299,7 @@ def error_of(data: bytes, status: int) -> SaysoError:
     """The error that a problem object tells of; one that may be tried again for what is none, as from a proxy."""
     try:
         told = msgspec.json.decode(data, type=_Problem)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+    except UNREADABLE:
         told = _Problem(detail=f"it answers with HTTP status {status}, not as a sayso server does; check the address")
     code = told.type.removeprefix("urn:sayso:problem:")
     if code == Invalid.code:

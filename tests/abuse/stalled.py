@@ -9,6 +9,8 @@ import time
 
 from sayso import HumanInputServer, limits
 from sayso.model import Question
+from sayso.server.lane.connection import Connection
+from sayso.server.lane.stream import Stream
 from sayso.server.protocols import HTTP, WebSocket, _Peer
 from tests.conftest import KEY
 
@@ -16,7 +18,8 @@ from tests.conftest import KEY
 def main() -> None:
     events, behaves, store = int(sys.argv[1]), sys.argv[2], sys.argv[3]
     if behaves == "greedy":
-        HTTP.pause_writing = WebSocket.pause_writing = lambda protocol: None  # type: ignore[method-assign]
+        for protocol in (HTTP, WebSocket, Stream):
+            protocol.pause_writing = lambda protocol: None  # type: ignore[attr-defined]
     server = HumanInputServer(port=0, api_key=KEY, store=store, quiet=True, adapters=False)
     with server:
         for number in range(events):
@@ -34,7 +37,9 @@ def _settled(count: int) -> int:
         buffers = sorted(
             one.transport.get_write_buffer_size()
             for one in gc.get_objects()
-            if isinstance(one, _Peer) and one.transport is not None and not one.transport.is_closing()
+            if isinstance(one, _Peer | Stream | Connection)
+            and getattr(one, "transport", None) is not None
+            and not one.transport.is_closing()
         )
         waiting = [size for size in buffers if size]
         if len(waiting) >= count and buffers == before:

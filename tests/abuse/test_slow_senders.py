@@ -164,6 +164,18 @@ async def test_a_body_that_keeps_coming_earns_its_time(guarded: Start, monkeypat
             assert b" 201 " in await stream[0].readline()
 
 
+@pytest.mark.parametrize("sent", ["a head", "a message"])
+async def test_nothing_but_a_body_earns_time(guarded: Start, monkeypatch: pytest.MonkeyPatch, sent: str) -> None:
+    monkeypatch.setattr(limits, "RECEIVE_RATE", 0.001)  # a byte of a body would earn minutes
+    server = guarded()
+    async with _opened(server, _UPGRADE if sent == "a message" else _HEAD) as stream:
+        if sent == "a message":
+            await _upgraded(stream)
+            stream[1].write(FRAMES["half a payload"])
+        await _all(stream)
+        await server.until(0)
+
+
 async def test_the_idle_connection_of_a_caller_that_showed_no_key_ends_sooner(
     guarded: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -182,6 +194,20 @@ async def test_the_idle_connection_of_a_caller_that_showed_no_key_ends_sooner(
             pass
     for _, writer in (known, stranger):
         writer.close()
+
+
+@pytest.mark.promise("CAP-1")
+@pytest.mark.parametrize("rest", ["0\r\n\r\n", "2\r\n{}\r\n0\r\nX-A: b\r\n\r\n"], ids=["empty", "a body"])
+async def test_a_call_that_was_answered_before_all_of_it_had_come_leaves_no_connection(
+    guarded: Start, monkeypatch: pytest.MonkeyPatch, rest: str
+) -> None:
+    monkeypatch.setattr(limits, "KEEP_ALIVE", 0.3)
+    server = guarded()
+    head = f"POST /none-such HTTP/1.1\r\nHost: localhost\r\n{_KEY}Transfer-Encoding: chunked\r\n\r\n"
+    async with _opened(server, head) as stream, asyncio.timeout(20):
+        assert b" 404 " in await stream[0].readline()
+        stream[1].write(rest.encode())
+        await server.until(0)
 
 
 async def test_a_call_that_waits_for_us_and_an_open_stream_owe_nothing(guarded: Start) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
+import httpx
 import pytest
 
-from sayso import Action, Client, Option
-from tests.cli.conftest import SCHEMA, Put, Run, lines
+from sayso import Action, Client, HumanInputServer, Option
+from sayso.digest import action_digest
+from tests.cli.conftest import SCHEMA, Put, Run, lines, listening
 
 _CALL = {"action": Action(name="pay", args={"amount": 120})}
 _DRAFT = {"kind": "review", "context": "a draft"}
@@ -160,3 +163,40 @@ def test_who_answers_after_the_deadline_is_told_that_it_is_over(sayso: Run, put:
     assert person.settled("ship").reason == "deadline"
     late = sayso("answer", "ship", "yours")
     assert (late.exit_code, late.stderr) == (1, "Error: its time is over: nobody answered it\n")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--approve"], ["--reject"], ["--edit", '{"amount": 7}']], ids=lambda one: one[0]
+)
+def test_an_answer_is_about_the_call_that_was_looked_at(
+    server: HumanInputServer, sayso: Run, put: Put, person: Client, arguments: list[str]
+) -> None:
+    """Where that is not the one that would run, the answer does not count."""
+    put(request_id="pay", **_CALL)
+    digest = action_digest("pay", {"amount": 1})
+
+    class Lying(BaseHTTPRequestHandler):
+        """Shows another call than the one that is asked about."""
+
+        def _pass_on(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            headers = {"Authorization": str(self.headers["Authorization"])}
+            reply = httpx.request(self.command, server.url + self.path, content=body, headers=headers)
+            told = reply.json()
+            if self.command == "GET":
+                told["action"] |= {"args": {"amount": 1}, "digest": digest}
+            self.send_response(reply.status_code)
+            self.end_headers()
+            self.wfile.write(json.dumps(told).encode())
+
+        do_GET = do_POST = _pass_on  # noqa: N815 - as the library has it
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    with listening(HTTPServer(("127.0.0.1", 0), Lying)) as url:
+        ended = sayso("answer", "pay", *arguments, "--url", url)
+    assert ended.exit_code == 1
+    assert "names another action than this request asks about" in ended.stderr
+    assert person.get("pay").is_open
+    assert sayso("answer", "pay", *arguments).exit_code == 0

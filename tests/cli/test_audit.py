@@ -6,6 +6,7 @@ import json
 import sqlite3
 import tracemalloc
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from sayso import Client, HumanInputServer
 from sayso.audit import Draft
 from sayso.chain import Chains
+from sayso.cli.audit.export import _within
 from sayso.cli.audit.verify import _lines
 from sayso.model import Action
 from tests.builders import question, request
@@ -47,6 +49,32 @@ def test_an_export_has_every_entry_run_after_run(done: None, sayso: Run) -> None
     assert lines(sayso("audit", "export", "--until", "1h").stdout) == []
     assert lines(sayso("audit", "export", "--since", found[1]["at"]).stdout)[0] == found[1]
     assert lines(sayso("audit", "export", "--until", found[2]["at"]).stdout)[:2] == found[:2]
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "shown"),
+    [(None, None, "1324 12"), (2, None, "324 2"), (None, 3, "1 12"), (2, 4, "32 2"), (None, 1, ""), (4, None, "4 ")],
+)
+def test_each_chain_is_cut_at_its_ends_and_never_in_the_middle(
+    since: int | None, until: int | None, shown: str
+) -> None:
+    """Clocks go back now and then, and a chain with a hole could not be verified. What is at `until` is left out."""
+    begin = datetime(2030, 1, 31, tzinfo=UTC)
+    times = [("a", 1), ("a", 3), ("a", 2), ("a", 4), ("b", 1), ("b", 2)]
+    entries = [{"execution_id": id, "at": (begin + timedelta(hours=at)).isoformat(), "hour": at} for id, at in times]
+    bounds = [None if hour is None else begin + timedelta(hours=hour) for hour in (since, until)]
+    found = list(_within(entries, *bounds))
+    by_chain = ["".join(str(one["hour"]) for one in found if one["execution_id"] == id) for id in ("a", "b")]
+    assert " ".join(by_chain).rstrip() == shown.rstrip()
+
+
+def test_an_entry_whose_time_has_no_zone_is_shown_whenever_it_was() -> None:
+    """It is not as it was written, and cannot be compared."""
+    odd = {"execution_id": "a", "at": "2030-01-31T12:00:00"}
+    early = {"execution_id": "a", "at": "2030-01-31T12:00:00Z"}
+    since = datetime(2040, 1, 1, tzinfo=UTC)
+    assert list(_within([early, odd], since, None)) == [odd]
+    assert list(_within([odd], None, since)) == [odd]
 
 
 @pytest.mark.promise("AUDIT-3")

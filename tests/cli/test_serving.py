@@ -82,6 +82,7 @@ async def test_a_servers_store_may_be_named_in_a_file(tmp_path: Path) -> None:
     [
         (["--drain", "-1"], "is a number of seconds"),
         (["--store", "questions.db"], "store 'questions.db' is not known"),
+        (["--store", "postgres:/user:secret@host/db"], "store 'postgres' is not known"),
         (["--host", "0.0.0.0"], "so a key is needed"),  # noqa: S104 - it is refused
         (["--allow-origin", "page"], "is no origin"),
     ],
@@ -90,6 +91,7 @@ def test_a_server_that_cannot_start_is_an_error_that_says_why(alone: Run, argume
     ended = alone("serve", "--port", "0", *arguments, env={"SAYSO_API_KEY": None})
     assert (ended.exit_code, ended.stdout) == (1, "")
     assert says in ended.stderr
+    assert "secret" not in ended.stderr
     assert len(ended.stderr.splitlines()) == 1
 
 

@@ -468,7 +468,19 @@ async def test_a_body_that_is_not_what_its_headers_say_is_an_error_of_ours(
 
 
 @pytest.mark.parametrize("type_", [Client, AsyncClient])
-@pytest.mark.parametrize("url", [None, "", "nonsense", "ftp://localhost", "http://user:pass@host", "http://a?x=1"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        None,
+        "",
+        "nonsense",
+        "ftp://localhost",
+        "http://user:pass@host",
+        "http://a?x=1",
+        "http://a/\udc80",
+        "http://xn--/",
+    ],
+)
 def test_what_is_no_address_is_refused_at_once(type_: Any, url: Any) -> None:
     with pytest.raises(Misconfigured, match="http://host:8000"):
         type_(url)

@@ -54,6 +54,17 @@ def ids(told: list[Any]) -> list[str]:
     return [one.event_id for one in told]
 
 
+def test_a_page_that_leads_no_further_is_not_asked_for_without_a_pause() -> None:
+    """Whoever says that there is more, and tells nothing, would be asked as often as it can answer."""
+    for cursor in (None, "same"):
+        following = polling(after="same")
+        assert following.page(page(cursor=cursor, more=True)) == []
+        assert following.rest([], 0.0) > 0
+    honest = polling(after="same")
+    honest.page(page(cursor="next", more=True))  # events may be hidden from a key
+    assert honest.rest([], 0.0) == 0
+
+
 # Where it calls
 
 

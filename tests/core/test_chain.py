@@ -39,6 +39,11 @@ def head_of(line: Line) -> Head:
     return Head(line["execution_id"], line["number"], line["hash"])
 
 
+def nested(levels: int) -> Any:
+    """As deep as msgspec reads it; a number at its end keeps it from being written at once."""
+    return msgspec.json.decode(b"[" * levels + b"1.5" + b"]" * levels)
+
+
 @pytest.fixture
 def lines() -> list[Line]:
     """Three chains, in the order of an export."""
@@ -66,6 +71,7 @@ BREAKS: dict[str, tuple[Callable[[list[Line]], Any], str]] = {
     "no entry": (lambda them: them.insert(1, {"number": 1}), "this is no entry"),
     "nothing": (lambda them: them.insert(1, None), "this is no entry"),  # type: ignore[arg-type]
     "a number that is none": (lambda them: them[0].update(number=True), "this is no entry"),
+    "a value that goes too deep": (lambda them: them[0].update(by=nested(490)), "entry 1 was changed"),
     "a value that has no form": (lambda them: them[0].update(by=float("nan")), "entry 1 was changed"),
 }
 

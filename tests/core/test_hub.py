@@ -150,6 +150,19 @@ async def test_a_followed_stream_is_kept() -> None:
     assert hub.followed("run-1") is topic
 
 
+async def test_what_was_told_is_let_go_of_once_its_followers_have_it() -> None:
+    hub = Hub()
+    topic, told = hub.topic("run-1"), []
+    for position in range(1, 4):
+        hub.tell("run-1", (event(position),))
+        told.append(weakref.ref(topic))
+        topic = (await news_of(topic)).topic
+    gc.collect()
+
+    assert [one() for one in told] == [None] * 3
+    assert hub.followed("run-1") is topic
+
+
 async def test_a_flood_of_streams_is_forgotten() -> None:
     hub = Hub()
     first = hub.topic("first")

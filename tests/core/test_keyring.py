@@ -133,6 +133,18 @@ async def test_the_last_use_is_written_at_most_once_a_minute(clock: SetClock) ->
     assert (await keyring.list())[0].last_used_at == NOW + timedelta(seconds=1_000 + limits.KEY_USED)
 
 
+async def test_nothing_is_known_of_a_key_that_is_listed_no_more(clock: SetClock) -> None:
+    keyring = Keyring(CountingStore(), clock)
+    for name in ("first", "second", "third"):
+        key = await made(keyring, name=name)
+        assert await keyring.opened_with(key.secret)
+        await keyring.revoke(key.key.id)
+        clock.advance(limits.KEY_REMAINS + 1)
+    key = await made(keyring)
+    assert await keyring.opened_with(key.secret)
+    assert [*keyring._known] == [*keyring._written] == [key.key.id]
+
+
 @pytest.mark.promise("KEY-5")
 @pytest.mark.parametrize("end", ["revoked", "rotated", "expired", "revoked elsewhere"])
 async def test_what_is_held_with_a_key_ends_with_it_and_nothing_else_does(clock: SetClock, end: str) -> None:

@@ -1121,9 +1121,14 @@ def test_a_person_who_saw_another_call_approves_nothing(server: HumanInputServer
 
 
 @pytest.mark.promise("AUDIT-4")
-def test_a_call_that_was_not_the_one_shown_does_not_run(person: People, prepare: Callable[..., None]) -> None:
-    """A prepared question may show another call: approving that one approves nothing else."""
-    prepare(action=Action(name="delete_file", args={"path": "harmless.txt"}))
+@pytest.mark.parametrize(
+    "shown", [Action(name="delete_file", args={"path": "harmless.txt"}), None], ids=["another", "none"]
+)
+def test_a_call_that_was_not_the_one_shown_does_not_run(
+    person: People, prepare: Callable[..., None], shown: Action | None
+) -> None:
+    """A prepared question may show another call, or none: approving that approves nothing else."""
+    prepare(action=shown, kind="approval", allow=("approve", "reject"))
     require_approval("delete_file")
     ran: list[Args] = []
     model = NativeModel(one_call())

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
-from sayso import limits
+from sayso import limits, settings
+from sayso.cli.serve import serve
 from tests.conftest import KEY
 from tests.daemons import free_port
 from tests.deploy.dockerfile import stages
@@ -67,6 +68,17 @@ def test_two_nodes_are_composed_with_secrets_that_no_environment_shows(compose: 
         assert named == {one["target"] for one in service.get("secrets", [])}
     assert "healthcheck" not in nodes[0], "the image has its own"
     assert stages()[-1].health
+
+
+def test_nodes_are_told_nothing_that_they_do_not_understand(compose: dict[str, Any]) -> None:
+    (pod,) = _MANIFESTS["deployment.yaml"]["spec"]["template"]["spec"]["containers"]
+    pods = {one["name"]: one.get("value", "") for one in pod["env"]}
+    composed = compose["services"]["sayso-1"]["environment"]
+    served = {option.envvar for option in serve.params}
+    unit = set(re.findall(r"\b([A-Z]+_[A-Z_]+)=", _UNIT)) - {"PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE"}
+    assert served | set(settings.NAMES) >= {*pods, *composed, *unit}
+    for told in (pods, composed):
+        assert settings.checked_proxies(told["SAYSO_TRUSTED_PROXIES"].split(","))
 
 
 def test_only_this_machine_reaches_what_is_composed(compose: dict[str, Any]) -> None:

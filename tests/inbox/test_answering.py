@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from playwright.async_api import expect
 
+from sayso.digest import action_digest
 from tests.inbox.conftest import Desk, Elsewhere
 
 Ask = Callable[..., dict[str, Any]]
@@ -233,3 +234,63 @@ async def test_an_answer_that_comes_too_late_is_rolled_back_also_when_no_event_c
 async def _settle_first(elsewhere: Elsewhere, id: str, route: Any) -> None:
     elsewhere.answer(id, "by another road")
     await route.continue_()
+
+
+@pytest.mark.promise("AUDIT-4")
+@pytest.mark.parametrize(
+    "press", [("a",), ("x", "Control+Enter"), ("e", "Control+Enter")], ids=["approve", "reject", "edit"]
+)
+async def test_an_answer_names_the_call_that_was_shown(desk: Desk, ask: Ask, press: tuple[str, ...]) -> None:
+    asked = ask(**CALL)
+    await desk.open(asked["request_id"])
+    sent = desk.page.expect_request(f"**/requests/{asked['request_id']}/answer")
+    await desk.press(*press)
+    async with sent as said:
+        await desk.sent()
+    assert (await said.value).post_data_json["action_digest"] == asked["action"]["digest"]
+
+
+async def test_answers_to_several_calls_name_each_its_own(desk: Desk, ask: Ask, elsewhere: Elsewhere) -> None:
+    calls = [ask(**CALL), ask(title="Refund", action={"name": "refund", "args": {"amount": 7, "to": "Bo"}})]
+    sent: list[Any] = []
+    desk.page.on("request", lambda request: sent.append(request) if request.url.endswith("/answer") else None)
+    await desk.open()
+    await expect(desk.rows).to_have_count(2)
+    await desk.press("j", "s", "j", "s", "a")
+    await desk.sent()
+    for call in calls:
+        assert elsewhere.settled(call["request_id"])["answer"]["decision"] == "approve"
+    named = {one.url.split("/")[-2]: one.post_data_json["action_digest"] for one in sent}
+    assert named == {call["request_id"]: call["action"]["digest"] for call in calls}
+
+
+@pytest.mark.promise("AUDIT-4")
+async def test_another_call_than_was_shown_is_not_approved_and_is_shown_then(
+    desk: Desk, ask: Ask, elsewhere: Elsewhere
+) -> None:
+    """As where the page is older than a store that was restored, or something on the way is dishonest."""
+    id = ask(**CALL)["request_id"]
+    shown = {"name": "refund", "args": {"amount": 1.5, "to": "Ea"}}
+    shown["digest"] = action_digest("refund", shown["args"])  # type: ignore[arg-type]
+
+    async def lie(route: Any) -> None:
+        reply = await route.fetch()
+        page = await reply.json()
+        page["requests"] = [one | {"action": one["action"] | shown} for one in page["requests"]]
+        await route.fulfill(response=reply, json=page)
+
+    await desk.page.route("**/requests?*", lie)
+    await desk.open(id)
+    call = desk.page.get_by_label("The call it wants to make")
+    await expect(call).to_contain_text("1.5")
+    await desk.press("a")
+    await desk.later(6)
+    await expect(desk.alert).to_contain_text("Not sent · Refund")
+    await expect(desk.alert).to_contain_text("not the one that was shown here. Look at it again.")
+    assert elsewhere.look(id)["status"] == "pending"
+
+    await desk.alert.get_by_role("button", name="Show").click()
+    await expect(call).to_contain_text("120.5")
+    await desk.press("a")
+    await desk.sent()
+    assert elsewhere.settled(id)["answer"]["decision"] == "approve"

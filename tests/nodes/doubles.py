@@ -11,11 +11,14 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from sayso.store.changes import Changes
+from sayso.store.postgres import connection as postgres_connection
 from sayso.store.postgres import store as postgres_store
 from sayso.store.postgres import writer as postgres_writer
 from sayso.store.postgres.lane import Lane
 from sayso.store.postgres.watcher import Watcher
 from sayso.store.postgres.writer import Became, Writer
+from sayso.store.sql import migrations
+from sayso.store.sqlite import store as sqlite_store
 from tests.crash.doubles import WINDOW
 
 HELD: Final = 60.0
@@ -90,6 +93,14 @@ def _indifferent() -> None:
     Changes.add_any = lambda _self: None  # type: ignore[method-assign]
 
 
+def _heedless() -> None:
+    """Settles what is settled already: neither store looks whether it is pending when it writes."""
+    one = "settle_request"
+    sqlite_store._Q[one] = sqlite_store._Q[one].replace(" AND status = 'pending'", "")
+    scripts = [(number, script.replace(" AND r.status = 'pending'", "")) for number, script in migrations("postgres")]
+    postgres_connection.migrations = lambda _: scripts  # type: ignore[assignment]
+
+
 def _appending_with(lane: type[Lane]) -> Callable[[], None]:
     def use() -> None:
         postgres_writer.Lane = lane  # type: ignore[misc]
@@ -109,6 +120,7 @@ DOUBLES: Final[dict[str, Callable[[], None]]] = {
     "blind": _blind,
     "late": _late,
     "indifferent": _indifferent,
+    "heedless": _heedless,
 }
 
 if __name__ == "__main__":

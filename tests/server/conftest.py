@@ -2,15 +2,42 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import httpx
 import pytest
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
 
 from sayso import HumanInputServer
+from sayso.server.lane import connection
+from sayso.server.lane.stream import Stream
 from tests.builders import new_id
 from tests.conftest import KEY
+
+
+@pytest.fixture(params=["fast", "asgi"])
+def lane(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Which of the server's two lanes streams and polls take."""
+    if request.param == "asgi":
+        monkeypatch.setattr(connection, "recognised", lambda data: None)
+    return str(request.param)
+
+
+@pytest.fixture
+def lost(monkeypatch: pytest.MonkeyPatch) -> threading.Semaphore:
+    """Released each time the server has let go of a stream's connection, or of any other that is none of the lane's."""
+    lost = threading.Semaphore(0)
+    for protocol in (Stream, H11Protocol, WSProtocol):
+
+        def told(one: Any, error: Exception | None, connection_lost: Any = protocol.connection_lost) -> None:
+            connection_lost(one, error)
+            lost.release()
+
+        monkeypatch.setattr(protocol, "connection_lost", told)
+    return lost
 
 
 @pytest.fixture

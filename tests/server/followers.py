@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -14,6 +15,7 @@ import websockets
 from websockets.exceptions import InvalidStatus
 
 from sayso import HumanInputServer
+from sayso.feeds import Feeds
 from sayso.gateway import Gateway
 from tests.conftest import KEY
 from tests.server import shapes
@@ -95,10 +97,11 @@ async def take(stream: AsyncIterator[Message], count: int) -> list[Message]:
 
 
 async def tasks_of(server: HumanInputServer) -> int:
-    """How many tasks the server's own loop has, this look included."""
+    """How many tasks the server's own loop has, this look included, and followers that need none."""
 
     async def count(gateway: Gateway) -> int:
-        return len(asyncio.all_tasks())
+        feeds = [one for one in gc.get_objects() if type(one) is Feeds and one.gateway is gateway]
+        return len(asyncio.all_tasks()) + sum(len(feed) for one in feeds for feed in one)
 
     assert server._running is not None
     return await server._running.call(count)
@@ -108,6 +111,13 @@ async def until_only(server: HumanInputServer, count: int) -> None:
     """Returns when the server's loop has no more than `count` tasks."""
     async with asyncio.timeout(10):
         while await tasks_of(server) > count:
+            pass
+
+
+async def until_at_least(server: HumanInputServer, count: int) -> None:
+    """Returns when it has so many."""
+    async with asyncio.timeout(10):
+        while await tasks_of(server) < count:
             pass
 
 

@@ -75,7 +75,20 @@ def test_pages_go_on_where_the_last_one_ended(client: httpx.Client, ask: Ask) ->
     assert lines(client.get("/audit?execution_id=nobody")) == []
 
 
-@pytest.mark.parametrize("query", ["after=b", "after=b,x", "after=,1", "limit=0", "limit=1001", "execution_id=a%20b"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "after=b",
+        "after=b,x",
+        "after=,1",
+        "after=b,%C2%B2",
+        "after=b,99999999999999999999",
+        "after=b,-1",
+        "limit=0",
+        "limit=1001",
+        "execution_id=a%20b",
+    ],
+)
 def test_a_query_that_says_nothing_is_refused(client: httpx.Client, query: str) -> None:
     refused = client.get(f"/audit?{query}")
     assert refused.status_code == 422

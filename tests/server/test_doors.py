@@ -14,7 +14,7 @@ from starlette.routing import Mount
 from sayso import HumanInputServer, create_app, limits
 from sayso.server.listen import bind
 from tests.conftest import KEY
-from tests.server.raw import AUTHORISED, call, say
+from tests.server.raw import AUTHORISED, UPGRADE, call, say
 
 
 class Road(NamedTuple):
@@ -177,6 +177,31 @@ async def test_what_is_no_call_gets_a_problem_too(door: HumanInputServer, name: 
     assert (reply.status, reply.problem) == (400, "malformed")
     assert reply.headers["x-content-type-options"] == "nosniff"
     assert reply.headers["connection"] == "close"
+
+
+@pytest.mark.promise("DOOR-8")
+@pytest.mark.parametrize(
+    "instead", [("Version", "8"), ("Version", "\xe9"), ("Protocol", "\xe9"), ("Extensions", "\xe9")]
+)
+async def test_what_opens_no_websocket_gets_a_problem_too(door: HumanInputServer, instead: tuple[str, str]) -> None:
+    name, value = f"Sec-WebSocket-{instead[0]}", instead[1]
+    headers = [one for one in UPGRADE if one[0] != name] + [(name, value), ("Host", "localhost"), AUTHORISED]
+    lines = ["GET /ws/human-input HTTP/1.1", *(": ".join(one) for one in headers), "", ""]
+    reply = await say(door.url, "\r\n".join(lines).encode("latin-1"))
+    assert (reply.status, reply.problem) == (400, "malformed")
+    assert reply.headers["x-content-type-options"] == "nosniff"
+    assert "frame-ancestors 'none'" in reply.headers["content-security-policy"]
+    assert reply.headers["sec-websocket-version"] == "13"
+    assert reply.headers["connection"] == "close"
+
+
+@pytest.mark.promise("DOOR-8")
+@pytest.mark.parametrize("path", ["/ws/unknown", "/health", "/ws/human-input/"])
+async def test_a_websocket_at_an_address_that_is_none_gets_a_problem_too(place: tuple[str, str], path: str) -> None:
+    url, prefix = place
+    reply = await call(url, prefix + path, AUTHORISED, *(() if path.startswith("/ws/") else UPGRADE))
+    assert (reply.status, reply.problem) == (404, "not-found")
+    assert reply.headers["x-content-type-options"] == "nosniff"
 
 
 @pytest.mark.promise("DOOR-8")

@@ -158,7 +158,7 @@ async def _sse(url: str, headers: dict[str, str]) -> AsyncIterator[Callable[[], 
         await anext(pieces)
 
         async def end() -> bytes:
-            return b"".join([piece async for piece in pieces]).replace(b": heartbeat\n\n", b"")
+            return b"".join([piece async for piece in pieces]).replace(b": heartbeat\n", b"")
 
         yield end
 

@@ -20,7 +20,7 @@ from tests.conftest import KEY
 from tests.server.host import Host
 from tests.server.keyholder import Holder, ask, call, make_key, subsets
 
-_OPEN = {"/", "/inbox/{name}", "/health", "/ready", "/openapi.json", "/session"}
+_OPEN = {"/", "/inbox/{name}", "/health", "/ready", "/openapi.json", "/asyncapi.json", "/session"}
 """For whoever comes: no scope is looked at."""
 
 
@@ -180,7 +180,7 @@ def test_the_matrix_has_every_use_and_every_address() -> None:
     def never() -> Any:
         raise AssertionError
 
-    built: Any = app.build(Mounted(never))
+    built: Any = app.build(Mounted(never)).asgi
     there = {
         (route.path, method)
         for route in built.routes

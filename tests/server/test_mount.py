@@ -91,7 +91,7 @@ async def test_an_answer_on_a_mounted_socket_is_taken(address: str) -> None:
 async def test_the_door_is_the_same_under_a_prefix(address: str) -> None:
     async with httpx.AsyncClient() as api:
         for path, status in [
-            *(("/health", 200), ("/ready", 200), ("/openapi.json", 200)),
+            *(("/health", 200), ("/ready", 200), ("/openapi.json", 200), ("/asyncapi.json", 200)),
             *(("/requests", 401), ("/poll/human-input", 401)),
         ]:
             assert (await api.get(address + path)).status_code == status
@@ -282,3 +282,39 @@ async def test_a_mounted_server_starts_nothing_before_it_is_used(mounted: HumanI
     before = threading.enumerate()
     create_app(mounted)
     assert threading.enumerate() == before
+
+
+@pytest.mark.parametrize("length", [b"\xb2", b"9" * 5_000, b"-1", b"+5", b"1e3"])
+async def test_a_length_that_is_no_number_is_counted_like_none_where_a_host_lets_it_in(length: bytes) -> None:
+    """Whatever ASGI server stands before it: these are digits to Python, or no number that it reads."""
+    server = HumanInputServer(port=0, store=":memory:", quiet=True, adapters=False)
+    try:
+        transport = httpx.ASGITransport(create_app(server))
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as api:
+            question = b'{"execution_id": "run-1", "prompt": "Ship it?"}'
+            reply = await api.post("/requests", content=question, headers=[(b"content-length", length)])
+        assert reply.status_code == (413 if length.isdigit() else 201)
+    finally:
+        server.stop()
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("POST", "/requests"), ("DELETE", "/session"), ("GET", "/events/human-input")]
+)
+async def test_an_address_that_is_not_ascii_is_refused_where_a_host_lets_it_in(method: str, path: str) -> None:
+    server = HumanInputServer(port=0, store=":memory:", quiet=True, adapters=False)
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b'{"execution_id": "run-1", "prompt": "Ship it?"}'}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": method, "path": path, "raw_path": path.encode(), "query_string": b"a=\xe1"}
+    try:
+        await create_app(server)({**scope, "headers": [(b"host", b"localhost")], "scheme": "http"}, receive, send)
+    finally:
+        server.stop()
+    assert sent[0]["status"] == 400
+    assert json.loads(sent[1]["body"])["type"] == "urn:sayso:problem:malformed"

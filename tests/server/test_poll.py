@@ -14,6 +14,8 @@ from sayso import HumanInputServer, limits
 from sayso.gateway import Gateway
 from tests.builders import question
 
+pytestmark = pytest.mark.usefixtures("lane")
+
 Ask = Callable[..., dict[str, Any]]
 _PATH = "/poll/human-input/run-1"
 

@@ -13,17 +13,18 @@ from typing import Any
 
 import httpx
 import pytest
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from sayso import HumanInputServer, limits
 from tests.conftest import KEY
 from tests.server.followers import tasks_of, until_only
 
+pytestmark = pytest.mark.usefixtures("lane")
+
 Ask = Callable[..., dict[str, Any]]
 
 
 class _Stream:
-    """A response, read block by block; a block is what stands before an empty line."""
+    """A response, read block by block; a block is what stands before an empty line, or a comment, which has none."""
 
     def __init__(self, response: httpx.Response) -> None:
         self.headers = response.headers
@@ -34,10 +35,14 @@ class _Stream:
     async def block(self) -> bytes:
         """The next block; StopAsyncIteration when the response has ended."""
         async with asyncio.timeout(10):
-            while b"\n\n" not in self._rest:
+            while self._end not in self._rest:
                 self._rest += await anext(self._chunks)
-        block, _, self._rest = self._rest.partition(b"\n\n")
+        block, _, self._rest = self._rest.partition(self._end)
         return block
+
+    @property
+    def _end(self) -> bytes:
+        return b"\n" if self._rest.startswith(b":") else b"\n\n"
 
     async def event(self) -> tuple[str | None, dict[str, Any]]:
         """The next block that is no comment, as its id and its data."""
@@ -178,15 +183,8 @@ async def test_a_client_that_leaves_leaves_nothing_behind(server: HumanInputServ
 
 
 async def test_a_client_that_takes_nothing_is_cut_and_the_stop_does_not_wait_for_it(
-    serve: Callable[..., HumanInputServer], monkeypatch: pytest.MonkeyPatch
+    serve: Callable[..., HumanInputServer], monkeypatch: pytest.MonkeyPatch, lost: threading.Semaphore
 ) -> None:
-    lost, connection_lost = threading.Semaphore(0), H11Protocol.connection_lost
-
-    def told(protocol: H11Protocol, error: Exception | None) -> None:
-        connection_lost(protocol, error)
-        lost.release()
-
-    monkeypatch.setattr(H11Protocol, "connection_lost", told)
     monkeypatch.setattr(limits, "SEND", 0.2)
     monkeypatch.setattr(limits, "HEARTBEAT", 0.1)
     server = serve()

@@ -17,6 +17,8 @@ from tests.conftest import KEY
 from tests.server import shapes
 from tests.server.followers import FOLLOWERS, Follower, knock, take
 
+pytestmark = pytest.mark.usefixtures("lane")
+
 _RIGHT = {"Authorization": f"Bearer {KEY}"}
 _STREAMS = ("/ws/human-input/run-1", "/events/human-input/run-1", "/poll/human-input/run-1")
 _ROADS = (*_STREAMS, "/requests")
@@ -328,7 +330,7 @@ async def test_a_key_in_the_query_opens_only_the_roads_on_which_a_browser_cannot
 
 
 @pytest.mark.promise("DOOR-1")
-@pytest.mark.parametrize("path", ["/health", "/ready", "/openapi.json"])
+@pytest.mark.parametrize("path", ["/health", "/ready", "/openapi.json", "/asyncapi.json"])
 async def test_health_and_the_description_need_no_key(door: HumanInputServer, path: str) -> None:
     assert (await knock(door.url, path)).status == 200
 
@@ -435,3 +437,18 @@ async def test_an_execution_id_outside_the_grammar_gets_422(door: HumanInputServ
 async def test_an_address_longer_than_the_limit_gets_413(door: HumanInputServer, path: str) -> None:
     reply = await knock(door.url, f"{path}?last_event_id={'x' * 9_000}", dict(_RIGHT))
     assert (reply.status, reply.problem) == (413, "too-large")
+
+
+@pytest.mark.promise("DOOR-2", "DOOR-8")
+@pytest.mark.parametrize(
+    ("origin", "method"), [("https://evil.example", "GET"), ("https://app.example.com", "PUT"), ("null", "DELETE")]
+)
+def test_a_page_that_asks_whether_it_may_and_may_not_gets_403_and_a_problem(
+    named: HumanInputServer, origin: str, method: str
+) -> None:
+    headers = {"Origin": origin, "Access-Control-Request-Method": method}
+    reply = httpx.options(f"{named.url}/requests", headers=headers)
+    assert reply.status_code == 403
+    assert reply.json()["type"] == "urn:sayso:problem:forbidden"
+    assert "access-control-allow-origin" not in reply.headers
+    assert (reply.headers["vary"], reply.headers["x-content-type-options"]) == ("Origin", "nosniff")

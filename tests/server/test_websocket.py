@@ -7,21 +7,24 @@ import json
 import socket as sockets
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractAsyncContextManager, contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 import websockets
-from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from sayso import HumanInputServer, limits
 from sayso.server import websocket
+from sayso.server.lane.websocket import Socket
 from tests.conftest import KEY
 from tests.server.followers import tasks_of, until_only
+from tests.server.raw import AUTHORISED, UPGRADE
+
+pytestmark = pytest.mark.usefixtures("lane")
 
 Ask = Callable[..., dict[str, Any]]
 _MOST = 64 * 1_024
@@ -254,21 +257,8 @@ def _address(server: HumanInputServer, number: int) -> dict[str, Any]:
     }
 
 
-@pytest.fixture
-def lost(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
-    """Set when the server has let go of a WebSocket's connection."""
-    lost, connection_lost = threading.Event(), WSProtocol.connection_lost
-
-    def told(protocol: WSProtocol, error: Exception | None) -> None:
-        connection_lost(protocol, error)
-        lost.set()
-
-    monkeypatch.setattr(WSProtocol, "connection_lost", told)
-    return lost
-
-
 async def test_a_client_that_reads_nothing_is_cut_and_the_stop_does_not_wait_for_it(
-    serve: Callable[..., HumanInputServer], monkeypatch: pytest.MonkeyPatch, lost: threading.Event
+    serve: Callable[..., HumanInputServer], monkeypatch: pytest.MonkeyPatch, lost: threading.Semaphore
 ) -> None:
     monkeypatch.setattr(limits, "SEND", 0.2)
     server = serve()
@@ -279,7 +269,7 @@ async def test_a_client_that_reads_nothing_is_cut_and_the_stop_does_not_wait_for
             for _ in range(60):
                 question = {"execution_id": "run-1", "prompt": "Ship it?", "context": "x" * limits.CONTEXT}
                 assert (await api.post("/requests", json=question)).status_code == 201
-        assert await asyncio.to_thread(lost.wait, 10)
+        assert await asyncio.to_thread(lost.acquire, timeout=10)
         await until_only(server, before)
         async with asyncio.timeout(10):
             await asyncio.to_thread(server.stop)
@@ -292,13 +282,18 @@ async def test_a_client_that_begins_to_read_again_too_late_hears_4408(
     monkeypatch.setattr(limits, "SEND", 0.2)
     monkeypatch.setattr(limits, "STOP", 20.0)
     monkeypatch.setattr(websocket, "_CLOSE", 20.0)
-    closing, close = threading.Event(), websocket._close
+    closing, close, say_goodbye = threading.Event(), websocket._close, Socket.say_goodbye
 
-    async def told(socket: Any, code: int, reason: str) -> None:
+    async def closed(socket: Any, code: int, reason: str) -> None:
         closing.set()
         await close(socket, code, reason)
 
-    monkeypatch.setattr(websocket, "_close", told)
+    def said_goodbye(socket: Socket, code: int, reason: str) -> None:
+        closing.set()
+        say_goodbye(socket, code, reason)
+
+    monkeypatch.setattr(websocket, "_close", closed)
+    monkeypatch.setattr(Socket, "say_goodbye", said_goodbye)
     server = serve()
     headers = {"Authorization": f"Bearer {KEY}"}
     async with httpx.AsyncClient(base_url=server.url, headers=headers, timeout=30) as api:
@@ -318,7 +313,7 @@ async def test_a_client_that_begins_to_read_again_too_late_hears_4408(
 
 
 async def test_a_client_that_pings_and_reads_no_pongs_is_cut_and_the_stop_does_not_wait_for_it(
-    serve: Callable[..., HumanInputServer], monkeypatch: pytest.MonkeyPatch, lost: threading.Event
+    serve: Callable[..., HumanInputServer], monkeypatch: pytest.MonkeyPatch, lost: threading.Semaphore
 ) -> None:
     monkeypatch.setattr(limits, "BATCH", 64 * limits.KIB)
     server = serve()
@@ -332,7 +327,7 @@ async def test_a_client_that_pings_and_reads_no_pongs_is_cut_and_the_stop_does_n
     with _mute(server) as mute:
         with pytest.raises(ConnectionError):
             await asyncio.to_thread(flood, mute)
-        assert await asyncio.to_thread(lost.wait, 10)
+        assert await asyncio.to_thread(lost.acquire, timeout=10)
         await until_only(server, before)
         async with asyncio.timeout(10):
             await asyncio.to_thread(server.stop)
@@ -353,3 +348,28 @@ def _mute(server: HumanInputServer) -> Iterator[sockets.socket]:
         )
         assert mute.recv(64).startswith(b"HTTP/1.1 101")
         yield mute
+
+
+async def test_a_client_that_breaks_off_amid_its_answers_is_no_error_here(
+    server: HumanInputServer, ask: Ask, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One direction may notice first, and then the other must say nothing more."""
+    ask()
+    before = await tasks_of(server)
+    head = [
+        "GET /ws/human-input/run-1 HTTP/1.1",
+        "Host: localhost",
+        *(": ".join(one) for one in (AUTHORISED, *UPGRADE)),
+    ]
+    nothing, nonsense = b"\x81\x82" + bytes(4) + b"{}", b"\x83\x80" + bytes(4)  # no frame has this opcode
+    for _ in range(100):
+        reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(server.url).port)
+        writer.write("\r\n".join((*head, "", "")).encode())
+        async with asyncio.timeout(20):
+            assert b" 101 " in await reader.readuntil(b"\r\n\r\n")
+            writer.write(nothing + nonsense)
+            with suppress(ConnectionError):
+                await reader.read()
+        writer.close()
+    await until_only(server, before)
+    assert [one.getMessage() for one in caplog.records if one.levelname == "ERROR"] == []

@@ -16,7 +16,7 @@ import pytest
 
 from sayso.audit import Entry
 from sayso.chain import Chains
-from sayso.errors import NotFound, StoreTooNew
+from sayso.errors import NotFound, StoreFailed, StoreTooNew
 from sayso.model import Request
 from sayso.store import AuditPlace, Store
 from sayso.store.postgres import PostgresStore
@@ -151,6 +151,39 @@ async def test_a_change_that_is_not_stored_leaves_no_entry(tmp_path: Path, monke
 
     assert (await store.get(pending.request_id)) == pending
     assert len(await store.read(None, after=0, limit=10)) == len(await audit_of(store)) == 1
+    await store.close()
+
+
+@pytest.mark.promise("AUDIT-1")
+@pytest.mark.parametrize("change", ["asked", "answered"])
+async def test_postgres_stores_a_change_with_its_entry_or_not_at_all(database: str, change: str) -> None:
+    """What fails at the entry takes the request and the event back; what commits with it is not harmed."""
+    store = PostgresStore(database)
+    await store.open()
+    pending = await put(store)
+    connection = await asyncpg.connect(database)
+    await connection.execute(
+        "CREATE FUNCTION stop() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = 'check_violation'; END $$"
+    )
+    await connection.execute(
+        "CREATE TRIGGER stop BEFORE INSERT ON sayso.audit FOR EACH ROW "
+        "WHEN (NEW.execution_id = 'run-1' AND NEW.number = 2) EXECUTE FUNCTION stop()"
+    )
+    new = request(request_id="new")
+    changed = settle(store, pending) if change == "answered" else store.put(new, asked(new))
+
+    refused, _ = await asyncio.gather(changed, put(store, execution_id="other"), return_exceptions=True)
+
+    assert isinstance(refused, StoreFailed)
+    assert await store.get(pending.request_id) == pending
+    assert await store.get("new") is None
+    assert len(await store.read("run-1", after=0, limit=10)) == len(await audit_of(store, "run-1")) == 1
+    assert len(await store.read("other", after=0, limit=10)) == len(await audit_of(store, "other")) == 1
+    await connection.execute("DROP TRIGGER stop ON sayso.audit")
+    await connection.close()
+    await settle(store, pending)
+    assert [entry["change"] for entry in await audit_of(store, "run-1")] == ["asked", "answered"]
     await store.close()
 
 

@@ -487,7 +487,8 @@ def test_a_url_says_how_the_database_is_reached(url: str, address: Address) -> N
     "url",
     ["postgresql://u:secret@h:port/d", "postgresql://u:secret@h/d?pgbouncer", "postgresql://u:secret@h/d?direct=db:5",
      "postgresql://u:secret@h/d?pgbouncer=1", "mysql://u:secret@h/d", "postgresql://u:secret@[h/d",
-     "postgresql://u:1/secret@h/d", "postgresql://u:1?secret@h/d", "postgresql://u:1#secret@h/d"],
+     "postgresql://u:1/secret@h/d", "postgresql://u:1?secret@h/d", "postgresql://u:1#secret@h/d",
+     "postgresql://u:secret@h/d?a=\udc80"],
 )  # fmt: skip
 def test_a_url_that_is_none_is_told_without_its_password(url: str) -> None:
     with pytest.raises(Misconfigured) as refused:

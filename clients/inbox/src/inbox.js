@@ -351,7 +351,8 @@ export class Inbox {
 
   /** @param {Held} held @param {Request} request @param {number} number */
   async #sendOne(held, request, number) {
-    const submission = { ...held.submission, answer_id: number ? `${held.id}-${number}` : held.id };
+    const seen = request.action && { action_digest: request.action.digest }; // of the call that was shown, and no other
+    const submission = { ...held.submission, ...seen, answer_id: number ? `${held.id}-${number}` : held.id };
     try {
       const settled = await this.#client.answer(request.request_id, submission, { signal: this.#leaving.signal });
       this.update({ requests: withListed(this.state.requests, [settled]) });
@@ -371,7 +372,19 @@ export class Inbox {
     }
     if (error.code === "unauthorised") this.#forget("Your session has ended. Sign in again; your answer is still here.");
     if (error.code === "invalid") this.write(request, { faults: faultsHere(error.errors) });
+    if (error.code === "action-mismatch") void this.#lookAgain(request);
     this.note({ tone: "bad", title: `Not sent · ${titleOf(request)}`, detail: sentence(error), requestId: request.request_id, until: null });
+  }
+
+  /** What is shown is not what is asked about, so it is shown anew. @param {Request} request */
+  async #lookAgain({ request_id: id }) {
+    try {
+      const request = await this.#client.get(id, { signal: this.#leaving.signal });
+      this.update({ requests: withListed(this.state.requests, [request]) });
+      this.#dropDraft(id);
+    } catch {
+      // what the note says is true all the same
+    }
   }
 
   /** Someone else was first: who, how, and what they said. @param {Request} request */
@@ -605,6 +618,7 @@ const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
 /** @param {any} error */
 function sentence(error) {
+  if (error?.code === "action-mismatch") return "The call that this asks about is not the one that was shown here. Look at it again.";
   if (error?.code === "unavailable") return "The server could not be reached. What you wrote is still here.";
   return error?.detail ?? String(error);
 }

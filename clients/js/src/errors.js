@@ -95,26 +95,52 @@ const CODES = new Map([
  */
 export function errorOf(status, problem, retryAfter = 0) {
   const retry = status >= 500 || [408, 425, 429].includes(status);
-  const type = String(problem?.type ?? "");
+  const type = typeof problem?.type === "string" ? problem.type : "";
   const told = type.startsWith(PREFIX);
   const code = told ? type.slice(PREFIX.length) : (CODES.get(status) ?? (retry ? "unavailable" : "misconfigured"));
   const Kind = KINDS.get(code) ?? (retry ? Unavailable : SaysoError);
-  const detail = told ? String(problem.detail ?? code) : notSayso(`HTTP status ${status}`);
-  return new Kind(detail, { code, status, retry, retryAfter, errors: problem?.errors, request: problem?.request });
+  const detail = !told ? notSayso(`HTTP status ${status}`) : typeof problem.detail === "string" ? problem.detail : code;
+  const errors = Array.isArray(problem?.errors) ? problem.errors : undefined;
+  return new Kind(detail, { code, status, retry, retryAfter, errors, request: problem?.request });
 }
 
 /**
- * @param {string} text that should be JSON
+ * @param {string} text that should be a JSON object
  * @param {number} [status]
  * @returns {any}
  */
 export function parsed(text, status = 200) {
+  let found;
   try {
-    return JSON.parse(text);
+    found = JSON.parse(text);
   } catch (cause) {
-    throw new SaysoError(notSayso("what is not JSON"), { code: "misconfigured", status, cause });
+    throw misconfigured("what is not JSON", status, cause);
   }
+  if (!isObject(found)) throw misconfigured("what is no object", status);
+  return found;
 }
+
+/**
+ * The objects in a member that lists some.
+ *
+ * @param {any} list
+ * @returns {any[]}
+ */
+export function objects(list) {
+  if (!Array.isArray(list) || !list.every(isObject)) throw misconfigured("what is no list of objects");
+  return list;
+}
+
+/**
+ * @param {string} what it answers with
+ * @param {number} [status]
+ * @param {unknown} [cause]
+ */
+export const misconfigured = (what, status = 200, cause) =>
+  new SaysoError(notSayso(what), { code: "misconfigured", status, cause });
+
+/** @param {unknown} value */
+const isObject = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
 
 /** @param {string} what */
 const notSayso = (what) => `it answers with ${what}, not as a sayso server does; check the address`;

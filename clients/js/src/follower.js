@@ -1,8 +1,9 @@
 /** A stream of events that goes on whatever breaks: over SSE, or by held polls where SSE does not get through. */
 
-import { parsed } from "./errors.js";
+import { misconfigured, objects, parsed } from "./errors.js";
 import { SILENCE } from "./line.js";
 import { Pauses, sleep } from "./pauses.js";
+import { pieceOf } from "./reading.js";
 import { SSEDecoder } from "./sse_decoder.js";
 import { Watch } from "./watch.js";
 
@@ -112,7 +113,7 @@ export class Follower {
       }
       if (breaks && !this.#stopped) this.#state(false);
       if (this.#came) this.#pauses.reset();
-      if (this.#came && !isStream) continue; // the server held the call, or has more
+      if (this.#came && !breaks) continue; // the server held the call, or has more
       await sleep(wish + this.#pauses.next(), this.#stop.signal).catch(() => {});
     }
   }
@@ -154,7 +155,7 @@ export class Follower {
       const decoder = new SSEDecoder(this.cursor ?? "");
       for (;;) {
         watch.start();
-        const { done, value } = await reader.read().catch((error) => Promise.reject(watch.cause(error)));
+        const { done, value } = await pieceOf(reader, watch.signal).catch((error) => Promise.reject(watch.cause(error)));
         watch.rest(); // the consumer may take its time
         if (done) return;
         this.#failures = 0;
@@ -182,9 +183,10 @@ export class Follower {
       yield* this.#told([await this.#reset(page.reset.reason)]);
       return;
     }
-    this.#came ||= page.more || !wait;
-    yield* this.#told(page.events);
-    if (page.cursor) this.cursor = page.cursor;
+    const [events, before] = [objects(page.events), this.cursor];
+    yield* this.#told(events);
+    if (page.cursor) this.cursor = cursorOf(page.cursor);
+    this.#came ||= (page.more || !wait) && this.cursor !== before; // a page that leads no further is not asked for at once
   }
 
   /**
@@ -195,8 +197,8 @@ export class Follower {
    */
   async #reset(reason) {
     const open = await this.#get("/requests", { status: "pending", execution_id: this.#executionId, limit: OPEN });
-    const more = open.next !== null;
-    return /** @type {Message} */ ({ type: "reset", reason, event_id: open.cursor, requests: open.requests, more });
+    const [requests, more] = [objects(open.requests), open.next !== null];
+    return /** @type {Message} */ ({ type: "reset", reason, event_id: open.cursor, requests, more });
   }
 
   /**
@@ -205,7 +207,7 @@ export class Follower {
    */
   async *#told(messages) {
     for (const message of messages) {
-      this.cursor = message.event_id;
+      this.cursor = cursorOf(message.event_id);
       this.#came ||= message.type !== "reset";
       yield message;
     }
@@ -242,4 +244,14 @@ export class Follower {
   #path(transport, executionId) {
     return `${transport}/human-input${executionId === undefined ? "" : `/${encodeURIComponent(executionId)}`}`;
   }
+}
+
+/**
+ * What an event is called: it goes into a header, where not every text can stand.
+ *
+ * @param {unknown} id
+ */
+function cursorOf(id) {
+  if (id === null || (typeof id === "string" && /^[\x21-\x7e]*$/.test(id))) return id;
+  throw misconfigured("an event that has no id");
 }

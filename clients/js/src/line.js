@@ -2,6 +2,7 @@
 
 import { errorOf, parsed } from "./errors.js";
 import { wished } from "./pauses.js";
+import { textOf } from "./reading.js";
 import { Watch } from "./watch.js";
 
 export const SILENCE = 15_000;
@@ -48,7 +49,7 @@ export class Line {
     try {
       response = await this.#fetch(this.#base + path + search, init);
       if (response.ok) return response;
-      text = await response.text();
+      text = await textOf(response, watch.signal);
     } catch (error) {
       throw watch.cause(error);
     }
@@ -67,7 +68,7 @@ export class Line {
     watch.start();
     try {
       const response = await this.open(path, watch, { query: { wait, ...query }, ...rest });
-      const text = await response.text().catch((/** @type {unknown} */ error) => Promise.reject(watch.cause(error)));
+      const text = await textOf(response, watch.signal).catch((/** @type {unknown} */ error) => Promise.reject(watch.cause(error)));
       return parsed(text, response.status);
     } finally {
       watch.end();

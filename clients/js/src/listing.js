@@ -1,5 +1,7 @@
 /** All pages of a list as one. */
 
+import { misconfigured, objects } from "./errors.js";
+
 /** @typedef {import("../index.d.ts").Request} Request */
 
 /** @implements {AsyncIterableIterator<Request>} */
@@ -32,10 +34,13 @@ export class Listing {
   async *#all(read) {
     let page = await read(undefined);
     this.cursor = page.cursor; // of the first page: what changes while later ones are read comes after it
-    yield* page.requests;
-    while (page.next !== null) {
+    yield* objects(page.requests);
+    const seen = new Set();
+    while (page.next != null) {
+      if (seen.has(page.next)) throw misconfigured("a list that has no end");
+      seen.add(page.next);
       page = await read(page.next);
-      yield* page.requests;
+      yield* objects(page.requests);
     }
     return undefined;
   }

@@ -1,6 +1,6 @@
 /** Notices that the other side has fallen silent. */
 
-import { Unavailable } from "./errors.js";
+import { SaysoError, Unavailable } from "./errors.js";
 
 /** A signal that aborts with `outer`, or when a wait between `start` and `rest` takes longer than `ms`. */
 export class Watch {
@@ -48,6 +48,7 @@ export class Watch {
    * @param {unknown} error
    */
   cause(error) {
+    if (error instanceof SaysoError) return error; // of ours, not of the network's
     if (this.#outer?.aborted) return this.#outer.reason;
     const { reason } = this.#stop.signal;
     return reason instanceof Unavailable ? reason : new Unavailable("no reply, or not all of it", { cause: error });

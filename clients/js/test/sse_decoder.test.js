@@ -68,6 +68,6 @@ test("a long line in many chunks takes time in proportion", () => {
   const decoder = new SSEDecoder();
   const part = bytes("x".repeat(1000));
   decoder.decode(bytes("data: "));
-  for (let n = 0; n < 20_000; n++) decoder.decode(part);
-  assert.equal(decoder.decode(bytes("\n\n"))[0].data.length, 20_000_000);
+  for (let n = 0; n < 12_000; n++) decoder.decode(part);
+  assert.equal(decoder.decode(bytes("\n\n"))[0].data.length, 12_000_000);
 });

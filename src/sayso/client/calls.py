@@ -12,9 +12,9 @@ from msgspec import Struct
 
 from sayso import limits
 from sayso.client.pauses import Pauses
-from sayso.errors import AlreadySettled, Fault, Invalid, Misconfigured, NotFound, SaysoError, Unavailable
+from sayso.errors import AlreadySettled, Fault, Invalid, Misconfigured, NotFound, SaysoError, TooSlow, Unavailable
 from sayso.model import ID_RULE, InputCompleted, InputRequired, Question, Request, Status, Submission, is_id
-from sayso.wire import checked, checked_submission, decode_request, encode, error_of
+from sayso.wire import UNREADABLE, checked, checked_submission, decode_request, encode, error_of
 
 T = TypeVar("T")
 
@@ -42,6 +42,27 @@ class Reply(NamedTuple):
     body: bytes = b""
     retry_after: str | None = None
     error: Exception | None = None
+
+
+class Body:
+    """The body of a reply, coming since `began`. It refuses what no server of ours says so long, or so slowly."""
+
+    def __init__(self, began: float) -> None:
+        self._began = began
+        self._parts: list[bytes] = []
+        self._size = 0
+
+    def add(self, part: bytes, now: float) -> None:
+        """Raises Misconfigured where there is no end in sight; TooSlow where it drips."""
+        self._size += len(part)
+        self._parts.append(part)
+        if self._size > limits.REPLY:
+            raise Misconfigured(f"it answers, but not as a sayso server does: with more than {limits.REPLY} bytes")
+        if now - self._began > limits.RECEIVE + self._size / limits.RECEIVE_RATE:
+            raise TooSlow("its answer does not come to an end")
+
+    def whole(self) -> bytes:
+        return b"".join(self._parts)
 
 
 class Send(NamedTuple):
@@ -106,6 +127,17 @@ def listing(
     return Call("GET", "/requests", _page.decode, query=tuple(query))
 
 
+def next_of(page: RequestPage, after: str | None, *, newest: bool) -> str | None:
+    """Where the next page begins; None after the last. Raises Misconfigured where that is no place further on."""
+    place = page.next
+    if place is None:
+        return None
+    is_place = place.isascii() and place.isdigit() and len(place) < 20
+    if not is_place or (after is not None and (int(place) >= int(after) if newest else int(place) <= int(after))):
+        raise Misconfigured("it answers, but not as a sayso server does: its list has no end")
+    return place
+
+
 def answer(request_id: str, given: Submission) -> Call[Request]:
     """Answers. With an `answer_id` in it, answering again is the same answer. Raises Invalid."""
     if given.answer_id is None:
@@ -152,11 +184,13 @@ def audit(execution_id: str | None, after: tuple[str, int] | None) -> Call[list[
 
 
 def place_of(page: list[dict[str, Any]], after: tuple[str, int] | None) -> tuple[str, int]:
-    """How far a page of the audit goes. Raises Misconfigured where that is no further than `after`."""
-    place = (str(page[-1].get("execution_id")), int(page[-1].get("number", 0)))
-    if after is not None and place <= after:
+    """How far a page of the audit goes. Raises Misconfigured where that is no place, or no further than `after`."""
+    execution_id, number = page[-1].get("execution_id"), page[-1].get("number")
+    if not (isinstance(execution_id, str) and isinstance(number, int)):
+        raise Misconfigured("it answers, but not as a sayso server does: an entry of its audit has no place")
+    if after is not None and (execution_id, number) <= after:
         raise Misconfigured("it answers, but not as a sayso server does: its audit has no end")
-    return place
+    return execution_id, number
 
 
 def _entries(body: bytes) -> list[dict[str, Any]]:
@@ -187,7 +221,7 @@ def persist(call: Call[T], *, patience: float | None, clock: Callable[[], float]
         if error is None:
             try:
                 return call.read(reply.body)
-            except ValueError as exc:
+            except UNREADABLE as exc:
                 error = Misconfigured("it answers, but not as a sayso server does; check the address")
                 error.__cause__ = exc
         if not (error.retry or (is_known and isinstance(error, Misconfigured))):
@@ -227,6 +261,8 @@ _HELD: Final = 1.0
 
 
 def _failure(reply: Reply) -> SaysoError | None:
+    if isinstance(reply.error, SaysoError):
+        return reply.error
     if reply.error is not None:
         error = Unavailable(f"the server cannot be reached: {str(reply.error) or type(reply.error).__name__}")
         error.__cause__ = reply.error

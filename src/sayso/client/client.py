@@ -17,7 +17,17 @@ import msgspec
 from sayso.client import calls
 from sayso.client.calls import RequestPage, Send, Steps
 from sayso.client.following import Following, Told
-from sayso.client.transport import Address, at, drive, pause_after, reply_of, request_of, stream_of
+from sayso.client.transport import (
+    Address,
+    at,
+    body_of,
+    body_of_sync,
+    drive,
+    pause_after,
+    reply_of,
+    request_of,
+    stream_of,
+)
 from sayso.errors import Misconfigured, SaysoError
 from sayso.model import Question, Request, Status, Submission
 
@@ -86,7 +96,7 @@ class Client:
         while True:
             page = self.page(status=status, execution_id=execution_id, after=after, newest=newest, q=q)
             yield from page.requests
-            after = page.next
+            after = calls.next_of(page, after, newest=newest)
             if after is None:
                 return
 
@@ -173,8 +183,9 @@ class Client:
 
     def _send(self, call: calls.Call[Any]) -> calls.Reply:
         try:
-            return reply_of(self._http.request(**request_of(call)))
-        except httpx.RequestError as exc:
+            with self._http.stream(**request_of(call)) as response:
+                return reply_of(response, body_of_sync(response))
+        except (httpx.RequestError, SaysoError) as exc:
             return calls.Reply(error=exc)
 
     def _once(self, following: Following) -> Generator[Told, None, float]:
@@ -186,13 +197,13 @@ class Client:
             with self._http.stream(**stream_of(following)) as response:
                 retry_after = response.headers.get("Retry-After")
                 is_stream = following.road == "sse" and response.is_success
-                body = b"" if is_stream else response.read()
+                body = b"" if is_stream else body_of_sync(response)
                 following.opened(response.status_code, response.headers.get("Content-Type", ""), body)
                 if not is_stream:
                     told = following.page(body)
                     yield from told
                     return following.rest(told, time.monotonic() - began)
-                for piece in response.iter_bytes():
+                for piece in response.iter_raw():
                     yield from following.feed(piece)
         except (httpx.RequestError, SaysoError) as exc:
             error = exc
@@ -249,7 +260,7 @@ class AsyncClient:
             page = await self.page(status=status, execution_id=execution_id, after=after, newest=newest, q=q)
             for request in page.requests:
                 yield request
-            after = page.next
+            after = calls.next_of(page, after, newest=newest)
             if after is None:
                 return
 
@@ -296,10 +307,10 @@ class AsyncClient:
                 async with self._http.stream(**stream_of(following)) as response:
                     retry_after = response.headers.get("Retry-After")
                     is_stream = following.road == "sse" and response.is_success
-                    body = b"" if is_stream else await response.aread()
+                    body = b"" if is_stream else await body_of(response)
                     following.opened(response.status_code, response.headers.get("Content-Type", ""), body)
                     if is_stream:
-                        async for piece in response.aiter_bytes():
+                        async for piece in response.aiter_raw():
                             for one in following.feed(piece):
                                 yield one
                     else:

@@ -11,7 +11,7 @@ from sayso.client.pauses import Pauses
 from sayso.client.sse import Decoder
 from sayso.errors import Fault, Invalid, Misconfigured, SaysoError
 from sayso.model import ID_RULE, InputCompleted, InputRequired, Request, is_id
-from sayso.wire import error_of
+from sayso.wire import UNREADABLE, error_of
 
 SILENCE: Final = 15.0
 """Seconds without a byte after which a stream counts as broken; the server says something every 4 s."""
@@ -45,11 +45,15 @@ Event = InputRequired | InputCompleted
 Told = InputRequired | InputCompleted | Reset
 
 
+class _Reason(Struct):
+    reason: str
+
+
 class _Page(Struct):
     events: tuple[Event, ...]
     cursor: str | None
     more: bool
-    reset: dict[str, str] | None = None
+    reset: _Reason | None = None
 
 
 class Following:
@@ -115,7 +119,8 @@ class Following:
     def page(self, body: bytes) -> list[Told]:
         """What a poll tells."""
         page = _decode(body, _pages)
-        self._has_more, self._is_known = page.more, True
+        self._has_more = page.more and page.cursor not in (None, self.cursor)  # else it leads no further
+        self._is_known = True
         self._begins = self._begins and page.more
         if page.events:
             self._pauses = Pauses()
@@ -123,7 +128,7 @@ class Following:
             self.cursor = page.cursor or self.cursor
             return list(page.events)
         self.cursor = page.cursor
-        return [Reset(reason=page.reset["reason"], event_id=page.cursor, more=page.more), *page.events]
+        return [Reset(reason=page.reset.reason, event_id=page.cursor, more=page.more), *page.events]
 
     def rest(self, told: list[Told], elapsed: float) -> float:
         """Seconds until the next call after a poll: none, unless someone on the way does not hold polls."""
@@ -166,5 +171,5 @@ _pages: Final = msgspec.json.Decoder(_Page)
 def _decode(data: bytes, decoder: msgspec.json.Decoder[Any]) -> Any:
     try:
         return decoder.decode(data)
-    except msgspec.DecodeError as exc:
+    except UNREADABLE as exc:
         raise Misconfigured("it streams, but not as a sayso server does; check the address") from exc

@@ -11,8 +11,9 @@ from typing import Final, Self
 import httpx
 import msgspec
 
-from sayso.client.transport import Address, at
+from sayso.client.transport import Address, at, body_of_sync
 from sayso.errors import Misconfigured, Unavailable
+from sayso.wire import UNREADABLE
 
 _UPGRADE: Final = {
     "Connection": "Upgrade",
@@ -40,13 +41,14 @@ class Probe:
         """
         began = time.monotonic()
         try:
-            body = self._http.get("/health").content
+            with self._http.stream("GET", "/health") as response:
+                body = body_of_sync(response)
         except httpx.RequestError as exc:
             raise Unavailable(f"the server cannot be reached: {exc}") from exc
         now, took = datetime.now(UTC), time.monotonic() - began
         try:
             ahead = (msgspec.json.decode(body, type=_Health).timestamp - now).total_seconds()
-        except (msgspec.MsgspecError, TypeError) as exc:
+        except (*UNREADABLE, TypeError) as exc:
             raise at(self._http, Misconfigured("it answers, but not as a sayso server does")) from exc
         return 0.0 if -took <= ahead <= 0 else ahead + (took if ahead < 0 else 0)
 
@@ -56,7 +58,7 @@ class Probe:
         try:
             with self._http.stream("GET", "/events/human-input", timeout=timeout) as response:
                 is_stream = response.headers.get("Content-Type", "").startswith("text/event-stream")
-                return is_stream and next(response.iter_bytes(), b"") != b""
+                return is_stream and next(response.iter_raw(), b"") != b""
         except httpx.RequestError:
             return False
 

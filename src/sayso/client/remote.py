@@ -161,7 +161,8 @@ class RemoteAsker:
     async def _cancel(self, client: httpx.AsyncClient, request_id: str) -> None:
         """Nobody could take an answer any more."""
         try:
-            await client.request(**request_of(calls.cancel(request_id, ASKER_GONE)))
+            async with client.stream(**request_of(calls.cancel(request_id, ASKER_GONE))):
+                return  # whatever it says
         except httpx.RequestError as exc:
             logger.warning("a question that nobody waits for stays open at %s: %r", self._url, exc)
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import codecs
 from typing import NamedTuple
 
+from sayso import limits
+from sayso.errors import Misconfigured
+
 
 class Block(NamedTuple):
     """One event of a stream; `id` is the last one that the stream has named."""
@@ -14,24 +17,37 @@ class Block(NamedTuple):
 
 
 class Decoder:
-    """Bytes in, events out."""
+    """Bytes in, events out. A long line takes time in proportion, in however many pieces it comes."""
 
     def __init__(self) -> None:
         self._text = codecs.getincrementaldecoder("utf-8-sig")(errors="replace")
-        self._rest = ""
+        self._is_after_return = False
+        self._rest: list[str] = []
         self._data: list[str] = []
+        self._size = 0
+        """Of what is held of an event: its lines, and the last, unfinished one."""
         self._id = ""
 
     def feed(self, data: bytes) -> list[Block]:
-        """The events that are complete with `data`."""
-        text = self._rest + self._text.decode(data)
-        if text.endswith("\r"):  # its line feed may come with the next piece
-            text, held = text[:-1], "\r"
-        else:
-            held = ""
+        """The events that are complete with `data`. Raises Misconfigured for one that has no end in sight."""
+        text = self._text.decode(data)
+        if not text:
+            return []
+        if self._is_after_return:
+            text = text.removeprefix("\n")  # the other half of a line's end
+        self._is_after_return = text.endswith("\r")
         *lines, rest = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-        self._rest = rest + held
-        return [block for line in lines if (block := self._line(line)) is not None]
+        if lines:
+            self._size -= sum(map(len, self._rest))
+            lines[0], self._rest = "".join((*self._rest, lines[0])), []
+        found = [block for line in lines if (block := self._line(line)) is not None]
+        self._rest.append(rest)
+        self._size += len(rest)
+        if self._size > limits.REPLY:
+            raise Misconfigured(
+                f"it streams, but not as a sayso server does: an event of more than {limits.REPLY} bytes"
+            )
+        return found
 
     def _line(self, line: str) -> Block | None:
         if line:
@@ -39,11 +55,12 @@ class Decoder:
             value = value.removeprefix(" ")
             if name == "data":
                 self._data.append(value)
+                self._size += len(value) + 1
             elif name == "id" and "\0" not in value:
                 self._id = value
             return None
         if not self._data:
             return None
         block = Block(self._id, "\n".join(self._data))
-        self._data = []
+        self._data, self._size = [], 0
         return block

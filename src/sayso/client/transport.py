@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
@@ -18,6 +19,8 @@ T = TypeVar("T")
 
 _SLOWEST: Final = 10.0
 """Seconds that a connection, or an answer beyond the held time, may take before the call counts as lost."""
+_PLAIN: Final = {"Accept-Encoding": "identity"}
+"""What comes compressed anyway is not inflated: a few bytes could be many."""
 _ADDRESS: Final = "the server's address must be a URL, as http://host:8000, without ?, # or user (the key is api_key)"
 
 
@@ -34,7 +37,7 @@ class Address:
 
     def options(self) -> dict[str, Any]:
         """For an httpx client."""
-        headers = {} if self._key is None else {"Authorization": f"Bearer {self._key}"}
+        headers = _PLAIN | ({} if self._key is None else {"Authorization": f"Bearer {self._key}"})
         pool = httpx.Limits(max_connections=None, max_keepalive_connections=16)  # each held call has one of its own
         return {"base_url": self.url, "headers": headers, "timeout": _SLOWEST, "limits": pool}
 
@@ -52,8 +55,9 @@ async def drive(steps: Steps[T], http: httpx.AsyncClient, on_pause: Callable[[st
             raise at(http, exc) from exc
         if isinstance(step, Send):
             try:
-                reply = reply_of(await http.request(**request_of(step.call)))
-            except httpx.RequestError as exc:
+                async with http.stream(**request_of(step.call)) as response:
+                    reply = reply_of(response, await body_of(response))
+            except (httpx.RequestError, SaysoError) as exc:
                 reply = calls.Reply(error=exc)
         else:
             on_pause(step.why)
@@ -104,19 +108,35 @@ def is_unsent(error: SaysoError) -> bool:
     return isinstance(error.__cause__, httpx.ConnectError | httpx.ConnectTimeout)
 
 
-def reply_of(response: httpx.Response) -> calls.Reply:
+async def body_of(response: httpx.Response) -> bytes:
+    """The body, as it was sent. Raises Misconfigured, TooSlow."""
+    body = calls.Body(time.monotonic())
+    async for part in response.aiter_raw():
+        body.add(part, time.monotonic())
+    return body.whole()
+
+
+def body_of_sync(response: httpx.Response) -> bytes:
+    """The same in a thread."""
+    body = calls.Body(time.monotonic())
+    for part in response.iter_raw():
+        body.add(part, time.monotonic())
+    return body.whole()
+
+
+def reply_of(response: httpx.Response, body: bytes) -> calls.Reply:
     """What httpx gives as the core reads it."""
-    return calls.Reply(response.status_code, response.content, response.headers.get("Retry-After"))
+    return calls.Reply(response.status_code, body, response.headers.get("Retry-After"))
 
 
 def checked_url(url: str) -> str:
     """`url` without a slash at its end. Raises Misconfigured for what is no server's address."""
     try:
         parsed = httpx.URL(url)
-        port = parsed.port
-    except (httpx.InvalidURL, TypeError) as exc:
+        host, port = parsed.host, parsed.port
+    except (httpx.InvalidURL, TypeError, UnicodeError) as exc:
         raise Misconfigured(_ADDRESS) from exc
-    is_web = parsed.scheme in ("http", "https") and parsed.host and (port is None or 0 < port < 65_536)
+    is_web = parsed.scheme in ("http", "https") and host and (port is None or 0 < port < 65_536)
     if not is_web or parsed.query or parsed.fragment or parsed.userinfo:
         raise Misconfigured(_ADDRESS)
     return str(parsed).rstrip("/")

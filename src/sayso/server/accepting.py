@@ -7,7 +7,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Final
+from typing import Final, cast
 
 from sayso import limits
 from sayso.errors import SaysoError
@@ -74,10 +74,9 @@ class _Arrival(asyncio.Protocol):
         self._acceptor = acceptor
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - of a stream
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)
         if self._acceptor.is_over:
-            transport.abort()
+            self._transport.abort()
             return
         peer = transport.get_extra_info("peername")
         tls = self._acceptor.tls
@@ -87,7 +86,7 @@ class _Arrival(asyncio.Protocol):
             self._turn_away(error)
             return
         if tls is None:
-            self._hand_over(transport)
+            self._hand_over(self._transport)
         else:
             self._acceptor.arrivals.add(self)
             self._handshake = asyncio.get_running_loop().create_task(self._shake_hands(tls))

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
-from starlette.types import ASGIApp
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from sayso.errors import SaysoError
+from sayso.errors import Forbidden, NotFound, SaysoError
 from sayso.server import (
+    asyncapi,
     audit,
     health,
     inbox,
@@ -29,39 +33,52 @@ from sayso.server import (
 )
 from sayso.server.access import Access
 from sayso.server.calls import Calls, Counted
-from sayso.server.door import Door
+from sayso.server.door import Door, Guarded
 from sayso.server.lock import Lock
 from sayso.server.origins import Origins
-from sayso.server.problems import on_crash, on_disconnect, on_http_exception, on_sayso_error
+from sayso.server.problems import on_crash, on_disconnect, on_http_exception, on_sayso_error, problem_response, refuse
 from sayso.server.protection import Protected
 from sayso.server.session import Sessions
 from sayso.server.shape import Shaped
 
 
-def build(access: Access, *, api_key: str | None = None, allow_origins: Iterable[str] = ()) -> ASGIApp:
+@dataclass(frozen=True)
+class Application:
+    """`asgi` has every route; the rest is its own, for whoever serves some of them without ASGI."""
+
+    asgi: ASGIApp
+    access: Access
+    lock: Lock
+    door: Door
+    calls: Calls
+
+
+def build(access: Access, *, api_key: str | None = None, allow_origins: Iterable[str] = ()) -> Application:
     """The application over `access`. Pages of `allow_origins` (`https://host[:port]`) may call it; others may not."""
     origins = [origin.rstrip("/") for origin in allow_origins]
     lock = Lock(access, api_key)
     sessions = Sessions(access, lock)
     issued = tickets.Tickets(access, lock)
+    door = Door(lock=lock, sessions=sessions, tickets=issued, origins=Origins(origins))
     calls = Calls()
     middleware = [
-        Middleware(Door, lock=lock, sessions=sessions, tickets=issued, origins=Origins(origins)),
+        Middleware(Guarded, door=door),
         Middleware(Counted, calls=calls),
     ]
     if origins:
         cors = Middleware(
-            CORSMiddleware,
+            _CORS,
             allow_origins=origins,
             allow_methods=["GET", "POST"],
             allow_headers=["Authorization", "Content-Type", "Last-Event-ID", "Prefer"],
             expose_headers=["Location", "Retry-After"],
         )
         middleware.insert(0, cors)
-    application = _Application(
+    asgi = _Application(
         routes=[
             *health.routes(access),
             *openapi.routes(),
+            *asyncapi.routes(),
             *inbox.routes(),
             *session.routes(sessions),
             *requests.routes(access),
@@ -82,8 +99,26 @@ def build(access: Access, *, api_key: str | None = None, allow_origins: Iterable
             Exception: on_crash,
         },
     )
-    application.router.redirect_slashes = False  # an empty execution id must not become the stream of all
-    return application
+    asgi.router.redirect_slashes = False  # an empty execution id must not become the stream of all
+    asgi.router.default = _unknown
+    return Application(asgi, access, lock, door, calls)
+
+
+class _CORS(CORSMiddleware):
+    """Starlette's, which says in plain text what a page may not do."""
+
+    def preflight_response(self, request_headers: Headers) -> Response:
+        response = super().preflight_response(request_headers)
+        if response.status_code < 400:
+            return response
+        refusal = problem_response(Forbidden("pages of this origin may not do that here"))
+        refusal.headers["Vary"] = "Origin"
+        return refusal
+
+
+async def _unknown(scope: Scope, receive: Receive, send: Send) -> None:
+    """In place of Starlette's, which refuses a WebSocket without a word."""
+    await refuse(NotFound(), scope, receive, send)
 
 
 class _Application(Starlette):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -15,6 +13,36 @@ from sayso.server.connections import is_this_machine
 from sayso.server.problems import refuse
 
 
+class Open:
+    """A call or stream that is open, and counts until it is `over`."""
+
+    __slots__ = ("_counts",)
+
+    def __init__(self, *counts: tuple[Counter[str], str]) -> None:
+        self._counts = counts
+        for count, name in counts:
+            count[name] += 1
+
+    def with_(self, other: Open) -> Open:
+        """Both, in one; the other is not needed any more."""
+        self._counts += other._counts
+        return self
+
+    def over(self) -> None:
+        """Idempotent."""
+        counts, self._counts = self._counts, ()
+        for count, name in counts:
+            count[name] -= 1
+            if not count[name]:
+                del count[name]
+
+    def __enter__(self) -> None:
+        """Until it is left."""
+
+    def __exit__(self, *_: object) -> None:
+        self.over()
+
+
 class Calls:
     """A caller's address is its own, also behind a proxy that was listed. This machine has no cap of its own."""
 
@@ -22,24 +50,28 @@ class Calls:
         self._of_key: Counter[str] = Counter()
         self._of_address: Counter[str] = Counter()
 
-    @contextmanager
-    def of_address(self, address: str) -> Iterator[None]:
-        """One more of this address is open while entered. Raises TooMany."""
+    def begun(self, address: str, caller: Caller | None) -> Open:
+        """One more of both. Raises TooMany."""
+        of_address = self.of_address(address)
+        try:
+            return of_address.with_(self.of_key(caller))
+        except TooMany:
+            of_address.over()
+            raise
+
+    def of_address(self, address: str) -> Open:
+        """One more of this address. Raises TooMany."""
         if self._of_address.get(address, 0) >= limits.CONNECTIONS_PER_ADDRESS and not is_this_machine(address):
             raise TooMany(f"one address may have {limits.CONNECTIONS_PER_ADDRESS} calls and streams open at once")
-        with _one_more(self._of_address, address):
-            yield
+        return Open((self._of_address, address))
 
-    @contextmanager
-    def of_key(self, caller: Caller | None) -> Iterator[None]:
+    def of_key(self, caller: Caller | None) -> Open:
         """One more of the caller's key, by whichever way it came. Raises TooMany."""
         if caller is None or caller.name is None:
-            yield
-            return
+            return Open()
         if self._of_key.get(caller.name, 0) >= limits.CALLS_PER_KEY:
             raise TooMany(f"one key may have {limits.CALLS_PER_KEY} calls and streams open at once")
-        with _one_more(self._of_key, caller.name):
-            yield
+        return Open((self._of_key, caller.name))
 
 
 class Counted:
@@ -53,22 +85,10 @@ class Counted:
         if scope["type"] not in {"http", "websocket"}:
             await self._app(scope, receive, send)
             return
-        with ExitStack() as entered:
-            try:
-                entered.enter_context(self._calls.of_address((scope.get("client") or ("",))[0]))
-                entered.enter_context(self._calls.of_key(scope["state"]["caller"]))
-            except TooMany as error:
-                await refuse(error, scope, receive, send)
-                return
+        try:
+            begun = self._calls.begun((scope.get("client") or ("",))[0], scope["state"]["caller"])
+        except TooMany as error:
+            await refuse(error, scope, receive, send)
+            return
+        with begun:
             await self._app(scope, receive, send)
-
-
-@contextmanager
-def _one_more(count: Counter[str], name: str) -> Iterator[None]:
-    count[name] += 1
-    try:
-        yield
-    finally:
-        count[name] -= 1
-        if not count[name]:
-            del count[name]

@@ -6,6 +6,7 @@ import ipaddress
 import logging
 from collections import Counter
 from collections.abc import Callable
+from functools import lru_cache
 
 from sayso import limits
 from sayso.errors import SaysoError, TooMany, Unavailable
@@ -15,6 +16,8 @@ logger = logging.getLogger(__name__)
 
 class Place:
     """One connection among the others. `is_exempt`: it is of this machine, or of a proxy that was named."""
+
+    __slots__ = ("_address", "_of_address", "is_exempt")
 
     def __init__(self, of_address: Counter[str], address: str, *, is_exempt: bool) -> None:
         self.is_exempt = is_exempt
@@ -63,6 +66,7 @@ class Connections:
             raise TooMany(f"one address may have {limits.CONNECTIONS_PER_ADDRESS} connections")
 
 
+@lru_cache(1_024)
 def is_this_machine(address: str) -> bool:
     """Whether only this machine calls from there; so does whatever has no address, as on a Unix socket."""
     try:

@@ -16,7 +16,7 @@ from sayso.server.problems import refuse
 from sayso.server.session import Sessions, check_csrf, check_page
 from sayso.server.tickets import Tickets
 
-_PUBLIC: Final = frozenset({"", "/", "/health", "/ready", "/openapi.json"})
+_PUBLIC: Final = frozenset({"", "/", "/health", "/ready", "/openapi.json", "/asyncapi.json"})
 _PAGE_FILES: Final = "/inbox/"
 _SESSION: Final = "/session"
 _TOKEN_ROADS: Final = ("/ws/", "/events/")
@@ -24,31 +24,18 @@ _TOKEN_ROADS: Final = ("/ws/", "/events/")
 
 
 class Door:
-    """ASGI middleware. Without a key everyone is `anonymous`; with one, its holder is `key:<name>`.
+    """Without a key everyone is `anonymous`; with one, its holder is `key:<name>`.
 
     Whoever began a session with a key is `session:<name>`, on the channel `inbox`.
     """
 
-    def __init__(self, app: ASGIApp, *, lock: Lock, sessions: Sessions, tickets: Tickets, origins: Origins) -> None:
-        self._app = app
+    def __init__(self, *, lock: Lock, sessions: Sessions, tickets: Tickets, origins: Origins) -> None:
         self._lock = lock
         self._sessions = sessions
         self._tickets = tickets
         self._origins = origins
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] not in {"http", "websocket"}:
-            await self._app(scope, receive, send)
-            return
-        try:
-            caller = await self._admit(scope)
-        except SaysoError as error:
-            await refuse(error, scope, receive, send)
-            return
-        scope.setdefault("state", {})["caller"] = caller
-        await self._app(scope, receive, send)
-
-    async def _admit(self, scope: Scope) -> Caller | None:
+    async def admit(self, scope: Scope) -> Caller | None:
         """Who calls; None for a WebSocket that will say so in its first message.
 
         Raises Forbidden, Unauthorised; Unavailable while the store cannot say.
@@ -60,7 +47,8 @@ class Door:
             raise Forbidden("this server has no key, so it is for this machine alone; give it one: api_key=…")
         if _is_public(scope, path):
             return ANYONE
-        query = parse_qs(scope["query_string"].decode("latin-1")) if path.startswith(_TOKEN_ROADS) else {}
+        text = scope["query_string"] if path.startswith(_TOKEN_ROADS) else b""
+        query = parse_qs(text.decode("latin-1")) if text else {}
         if key := _key_in(headers) or _first(query, "token"):
             return await self._lock.admitted(key)
         if ticket := _first(query, "ticket"):
@@ -76,22 +64,41 @@ class Door:
 
     async def _at_inbox(self, scope: Scope, headers: Headers, path: str) -> Caller | None:
         """Who calls by session. Raises Forbidden where the session is right and the page or its word is not."""
-        own = own_origins(scope, headers)
         if path == _SESSION and scope.get("method") in {"GET", "HEAD", "POST"}:
-            check_page(scope, headers, own)
+            check_page(scope, headers, own_origins(scope, headers))
             return ANYONE.at_inbox()
         found = await self._sessions.of(headers)
         if found is None:
             return None
         session, caller = found
         try:
-            check_page(scope, headers, own)
+            check_page(scope, headers, own_origins(scope, headers))
             check_csrf(session, scope, headers)
         except Forbidden:
             if caller.name is None:
                 return None  # no session is needed, and other pages of this machine may share the cookie
             raise
         return caller
+
+
+class Guarded:
+    """ASGI middleware: calls inside have been let in by a door."""
+
+    def __init__(self, app: ASGIApp, *, door: Door) -> None:
+        self._app = app
+        self._door = door
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in {"http", "websocket"}:
+            await self._app(scope, receive, send)
+            return
+        try:
+            caller = await self._door.admit(scope)
+        except SaysoError as error:
+            await refuse(error, scope, receive, send)
+            return
+        scope.setdefault("state", {})["caller"] = caller
+        await self._app(scope, receive, send)
 
 
 def _key_in(headers: Headers) -> str:

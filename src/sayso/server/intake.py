@@ -6,7 +6,7 @@ import asyncio
 import math
 import re
 from collections.abc import Coroutine, Mapping
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.types import Receive
@@ -17,13 +17,15 @@ from sayso.model import ID_RULE, is_id
 
 T = TypeVar("T")
 
+_DIGITS: Final = 20
+"""Of a length at the most; Python reads no number of thousands of them."""
 _PREFER_WAIT = re.compile(r"(?:^|[,;\s])wait=(\d+(?:\.\d+)?)")
 
 
 async def body(request: Request, most: int = limits.BODY) -> bytes:
     """The body. Raises TooLarge as soon as it is more than `most` bytes, whatever the headers said."""
     announced = request.headers.get("content-length", "0")
-    if announced.isdigit() and int(announced) > most:
+    if announced.isascii() and announced.isdigit() and (len(announced) > _DIGITS or int(announced) > most):
         raise TooLarge(f"a body is at most {most} bytes here")
     parts, size = [], 0
     async for part in request.stream():
@@ -44,10 +46,13 @@ def execution_id(connection: HTTPConnection) -> str | None:
 
 def last_event_id(connection: HTTPConnection) -> str | None:
     """The client's cursor. The header wins: a browser that reconnects sends it with the address it began with."""
-    return connection.headers.get("last-event-id") or connection.query_params.get("last_event_id") or None
+    told = connection.headers.get("last-event-id")
+    if told or not connection.scope["query_string"]:
+        return told or None
+    return connection.query_params.get("last_event_id") or None
 
 
-def wait(request: Request) -> float:
+def wait(request: HTTPConnection) -> float:
     """Seconds the client lets the call be held: `wait=`, else `Prefer: wait=` (RFC 7240); at most limits.WAIT."""
     asked = request.query_params.get("wait")
     if asked is None:

@@ -6,6 +6,7 @@ import hashlib
 import hmac
 
 from sayso.errors import Unauthorised
+from sayso.keyring import Keyring
 from sayso.keys import Key
 from sayso.server.access import Access
 from sayso.server.caller import ANYONE, SERVER_KEY, Caller
@@ -36,6 +37,12 @@ class Lock:
         if caller is None and await self.is_needed():
             raise Unauthorised
         return caller or ANYONE
+
+    def still_admits(self, caller: Caller, keys: Keyring) -> bool:
+        """Whether whoever was admitted by what it sends, and sends it again, is, as far as can be told at once."""
+        if caller.key is not None:
+            return keys.is_known_to_live(caller.key)
+        return caller == SERVER_KEY or (self._hash is None and caller == ANYONE and keys.are_known_to_be_needless)
 
     def mark_of(self, caller: Caller, secret: bytes) -> str:
         """Tells the caller's key from others, and nothing of the key. `secret`: of the store."""

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
+from functools import lru_cache
+from typing import Final
 from urllib.parse import urlsplit
 
+_SEEN: Final = 1_024
+"""Names of which is remembered what they are: most calls have one of a few."""
 
+
+@lru_cache(_SEEN)
 def hostname(host: str) -> str:
     """The host of a `Host` header, without its port; "" for what is none."""
     try:
@@ -14,6 +20,7 @@ def hostname(host: str) -> str:
         return ""
 
 
+@lru_cache(_SEEN)
 def is_loopback(host: str) -> bool:
     """Whether this name or address can only mean the machine that uses it."""
     if host == "localhost" or host.endswith(".localhost"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -62,7 +63,12 @@ def is_from_elsewhere(scope: Scope, headers: Headers) -> bool:
 
 def _is_reachable(scope: Scope) -> bool:
     """Whether the call came in by an address that other machines reach."""
+    return _others_reach((scope.get("server") or ("",))[0])
+
+
+@lru_cache(1_024)
+def _others_reach(address: str) -> bool:
     try:
-        return not ipaddress.ip_address((scope.get("server") or ("",))[0]).is_loopback
+        return not ipaddress.ip_address(address).is_loopback
     except ValueError:
         return False  # a Unix socket, or a test client: no address at all

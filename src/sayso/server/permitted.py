@@ -83,6 +83,14 @@ class Permitted:
         """Whether the caller may follow it, told without doing so."""
         self._check("follow", execution_id)
 
+    def may_follow(self, execution_id: str | None) -> bool:
+        """The same, as a yes or no."""
+        try:
+            self._check("follow", execution_id)
+        except Forbidden:
+            return False
+        return True
+
     async def start(self, execution_id: str | None, last_event_id: str | None) -> Batch:
         self._check("follow", execution_id)
         return await self._gateway.start(execution_id, last_event_id, among=self._caller.among)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from http import HTTPStatus
+from typing import Final
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -17,6 +18,8 @@ from sayso.wire import PROBLEM_TYPE, encode, problem
 
 logger = logging.getLogger(__name__)
 
+_LAST: Final = (b"connection", b"close")
+
 
 def problem_response(error: SaysoError) -> Response:
     headers = {"Cache-Control": "no-store"}
@@ -27,11 +30,11 @@ def problem_response(error: SaysoError) -> Response:
     return Response(encode(problem(error)), error.status, headers, media_type=PROBLEM_TYPE)
 
 
-def raw_problem(error: SaysoError) -> bytes:
+def raw_problem(error: SaysoError, *headers: tuple[bytes, bytes]) -> bytes:
     """The whole answer, for a peer that no application has seen; its connection ends with it."""
     response = problem_response(error)
     head = [f"HTTP/1.1 {response.status_code} {HTTPStatus(response.status_code).phrase}".encode()]
-    head += [name + b": " + value for name, value in (*response.raw_headers, *PROTECTION, (b"connection", b"close"))]
+    head += [name + b": " + value for name, value in (*response.raw_headers, *PROTECTION, *headers, _LAST)]
     return b"\r\n".join((*head, b"", bytes(response.body)))
 
 

@@ -15,7 +15,7 @@ PROTECTION: Final = (
     (b"referrer-policy", b"no-referrer"),
 )
 _UNLESS_SAID: Final = (*PROTECTION, (b"cache-control", b"no-store"))
-_STAY_WITH_TLS: Final = "max-age=31536000"
+_STAY_WITH_TLS: Final = (b"strict-transport-security", b"max-age=31536000")
 _STARTS: Final = frozenset({"http.response.start", "websocket.http.response.start"})
 
 
@@ -32,19 +32,25 @@ class Protected:
         if scope["type"] not in {"http", "websocket"}:
             await self._app(scope, receive, send)
             return
-        stays = scope.get("scheme") in {"https", "wss"} and not is_loopback(hostname(_host(scope)))
+        stays = staying_with_tls(scope)
 
         async def protected(message: Message) -> None:
             if message["type"] in _STARTS:
                 headers = MutableHeaders(raw=list(message.get("headers", ())))
                 for name, value in _UNLESS_SAID:
                     headers.setdefault(name.decode(), value.decode())
-                if stays:
-                    headers.setdefault("Strict-Transport-Security", _STAY_WITH_TLS)
+                for name, value in stays:
+                    headers.setdefault(name.decode(), value.decode())
                 message = {**message, "headers": headers.raw}
             await send(message)
 
         await self._app(scope, receive, protected)
+
+
+def staying_with_tls(scope: Scope) -> tuple[tuple[bytes, bytes], ...]:
+    """The header that tells a browser so, for a call under TLS by a name that is not this machine's alone."""
+    is_under_tls = scope.get("scheme") in {"https", "wss"}
+    return (_STAY_WITH_TLS,) if is_under_tls and not is_loopback(hostname(_host(scope))) else ()
 
 
 def _host(scope: Scope) -> str:

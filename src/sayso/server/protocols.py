@@ -13,6 +13,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
 from wsproto.connection import ConnectionState
 from wsproto.events import CloseConnection, Ping
+from wsproto.utilities import RemoteProtocolError
 
 from sayso import limits
 from sayso.errors import Malformed, SaysoError, TooLarge, TooSlow
@@ -26,6 +27,8 @@ quiet = logging.getLogger(f"{__name__}.connections")
 
 _Owed = Literal["head", "body", "rest", "message"]
 _HEAD_TOO_LARGE: Final = 431
+_VERSION: Final = (b"sec-websocket-version", b"13")
+"""Named to whoever could not open a WebSocket (RFC 6455, 4.4)."""
 
 
 class _Peer:
@@ -130,6 +133,7 @@ class HTTP(_Peer, H11Protocol):
         self._received += len(data)
         super().data_received(data)
         self._watch()
+        self._rest()
 
     def on_response_complete(self) -> None:
         self.timeout_keep_alive = limits.KEEP_ALIVE if self._is_known() else math.ceil(limits.RECEIVE)
@@ -153,6 +157,15 @@ class HTTP(_Peer, H11Protocol):
     def _is_done(self) -> bool:
         cycle: RequestResponseCycle | None = self.cycle  # it has none at first, whatever its type says
         return cycle is None or cycle.response_complete
+
+    def _rest(self) -> None:
+        """Whatever comes stops uvicorn's clock of idle connections, and only an answer starts it: after the rest of a
+        call that was answered early, never again."""
+        is_idle = self._place is not None and self.conn.their_state is h11.IDLE and self._owes() is None
+        if is_idle and self.timeout_keep_alive_task is None and not self.transport.is_closing():
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
 
     def _watch(self) -> None:
         is_ours = self._place is not None and not self.transport.is_closing()  # a WebSocket takes its place along
@@ -198,8 +211,23 @@ class WebSocket(_Peer, WSProtocol):
         self.logger = quiet
 
     def data_received(self, data: bytes) -> None:
-        super().data_received(data)
+        if self.conn.state is ConnectionState.CONNECTING:
+            self._shake_hands(data)
+        else:
+            super().data_received(data)
         self._expect("message" if self._is_amid_a_message() else None)
+
+    def _shake_hands(self, data: bytes) -> None:
+        """What uvicorn would say to who cannot do it is no answer of ours."""
+        try:
+            self.conn.receive_data(data)
+        except (RemoteProtocolError, UnicodeError):  # wsproto reads some headers as ASCII, whatever they are
+            self.transport.write(raw_problem(Malformed("this opens no WebSocket (RFC 6455, 4.1)"), _VERSION))
+            self.transport.close()
+            self._is_over = True
+            self._see_off()
+        else:
+            self.handle_events()
 
     def handle_close(self, event: CloseConnection) -> None:
         """uvicorn ends a connection on which no frame came without a word."""

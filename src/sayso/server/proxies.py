@@ -13,6 +13,8 @@ class Proxies:
         self._networks = tuple(ipaddress.ip_network(one) for one in listed)
 
     def __contains__(self, address: str) -> bool:
+        if not self._networks:
+            return False
         try:
             found = ipaddress.ip_address(address.partition("%")[0])
         except ValueError:

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from sayso import limits
 from sayso.server.accepting import Acceptor
 from sayso.server.connections import Connections, Place, is_this_machine
+from sayso.server.lane.lane import Lane, MakeProtocol
 from sayso.server.problems import raw_problem
 from sayso.server.protocols import HTTP, WebSocket, quiet
 from sayso.server.proxies import Proxies
@@ -32,12 +33,14 @@ async def serving(
     sockets: list[socket.socket],
     is_draining: Callable[[], bool],
     *,
+    lane: Callable[[MakeProtocol], Lane] | None = None,
     tls: ssl.SSLContext | None = None,
     proxies: Sequence[str] = (),
 ) -> AsyncIterator[None]:
     """Serves `app` on `sockets` while entered. On leaving, connections get `limits.STOP` to end; end streams first.
 
-    `is_draining`: whether that is soon. From then on each response is the last of its connection.
+    `is_draining`: whether that is soon. From then on each response is the last of its connection. `lane`: makes the one
+    that connections begin in, of what makes the protocol for calls that it does not take.
     `proxies`: addresses and networks of proxies whose word on who calls counts.
     """
     quiet.setLevel(logging.ERROR)
@@ -62,9 +65,11 @@ async def serving(
     server = _Server(config)
     listed = Proxies(proxies)
     connections = Connections(lambda address: is_this_machine(address) or address in listed)
-    acceptor = Acceptor(connections, server.protocol, raw_problem, tls)
+    fast = None if lane is None else lane(server.protocol)
+    acceptor = Acceptor(connections, server.protocol if fast is None else fast.protocol, raw_problem, tls)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(_until_all_are_gone(server, sockets))
+        keeping = None if fast is None else tasks.create_task(fast.keep())
         await server.is_ready.wait()
         try:
             async with AsyncExitStack() as accepting:
@@ -78,6 +83,9 @@ async def serving(
                 await asyncio.sleep(_LAST)
             acceptor.end()  # uvicorn ends what it knows by now, and what came later nobody would
             server.should_exit = True
+            if fast is not None and keeping is not None:
+                await fast.ended()
+                keeping.cancel()
 
 
 async def _until_all_are_gone(server: _Server, sockets: list[socket.socket]) -> None:

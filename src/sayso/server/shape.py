@@ -28,6 +28,8 @@ def checked(scope: Scope) -> Scope:
         raise Malformed("a call may say the length of its body in one way only")
     if sum(len(name) + len(value) for name, value in headers) > limits.HEADERS:
         raise TooLarge(f"headers are at most {limits.HEADERS} bytes")
+    if not scope["query_string"].isascii():
+        raise Malformed("an address is ASCII; write whatever is not as %XX")  # some hosts let it in
     scope = _with_path(scope)
     if len(scope["path"]) + len(scope["query_string"]) > limits.URL:
         raise TooLarge(f"an address is at most {limits.URL} bytes")

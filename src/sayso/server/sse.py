@@ -22,7 +22,7 @@ from sayso.wire import HEARTBEAT, Event
 
 logger = logging.getLogger(__name__)
 
-_HEADERS: Final = {
+HEADERS: Final = {
     "Content-Type": "text/event-stream; charset=utf-8",
     "Cache-Control": "no-store",
     "X-Accel-Buffering": "no",  # nginx would hold events back
@@ -34,7 +34,7 @@ def routes(access: Access) -> list[BaseRoute]:
         use = access_of(request, access)
         batch = await begin(use, intake.execution_id(request), intake.last_event_id(request))
         if request.method == "HEAD":
-            return Response(headers=_HEADERS)
+            return Response(headers=HEADERS)
         return _Stream(_blocks(use, batch))
 
     return [Route("/events/human-input", stream), Route("/events/human-input/{execution_id}", stream)]
@@ -71,7 +71,7 @@ class _Stream(Response):
     """A response that ends when its blocks end, when the client leaves, or when it takes nothing for `limits.SEND`."""
 
     def __init__(self, blocks: AsyncGenerator[bytes]) -> None:
-        super().__init__(headers=_HEADERS)
+        super().__init__(headers=HEADERS)
         del self.headers["content-length"]
         self._blocks = blocks
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.types import Message
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from sayso import limits
 from sayso.errors import Forbidden, Invalid, SaysoError, TooMany, Unauthorised
@@ -39,7 +39,9 @@ TOO_LARGE: Final = 1009
 """Close code: the message is larger than limits.WEBSOCKET_MESSAGE."""
 AGAIN_LATER: Final = 1013
 """Close code: the key in the first message has too many streams open."""
-_MOST: Final = f"a message is at most {limits.WEBSOCKET_MESSAGE} bytes"
+_LOST: Final = 1006
+"""No close code came (RFC 6455, 7.4.1)."""
+MOST: Final = f"a message is at most {limits.WEBSOCKET_MESSAGE} bytes"
 
 
 def routes(access: Access, lock: Lock, calls: Calls) -> list[BaseRoute]:
@@ -76,7 +78,7 @@ async def _introduced(
             return None
         said = _said(message)
         if _is_too_large(said):
-            await _close(websocket, TOO_LARGE, _MOST)
+            await _close(websocket, TOO_LARGE, MOST)
             return None
         use = CallersAccess(access, await lock.admitted(decode_auth_message(said)))
         return _Session(use, websocket, await begin(use, execution_id, cursor))
@@ -136,30 +138,41 @@ class _Session:
                     return
                 said = _said(message)
                 if _is_too_large(said):  # where we are mounted, the host's server may take more
-                    await _close(self._websocket, TOO_LARGE, _MOST)
+                    await _close(self._websocket, TOO_LARGE, MOST)
                     return
-                await self._send(await self._answer(said))
+                await self._send(await answered(self._access, said))
         except (TimeoutError, WebSocketDisconnect):
             return
 
-    async def _answer(self, message: str | bytes) -> str:
-        try:
-            given = decode_answer_message(message)
-            request = await self._access.call(lambda gateway: gateway.answer(given.request_id, given, channel=_CHANNEL))
-            return accepted_message(request)
-        except SaysoError as error:
-            return error_message(error, reference(message))
-
     async def _send(self, text: str) -> None:
+        if _is_over(self._websocket):
+            raise WebSocketDisconnect(_LOST)
         async with asyncio.timeout(limits.SEND):
             await self._websocket.send_text(text)
 
 
+async def answered(access: CallersAccess, message: str | bytes) -> str:
+    """What the client hears of its message."""
+    try:
+        given = decode_answer_message(message)
+        request = await access.call(lambda gateway: gateway.answer(given.request_id, given, channel=_CHANNEL))
+        return accepted_message(request)
+    except SaysoError as error:
+        return error_message(error, reference(message))
+
+
 async def _close(websocket: WebSocket, code: int, reason: str) -> None:
-    """A client that reads nothing does not read this either."""
-    with suppress(TimeoutError):
+    """A client that reads nothing does not read this either, nor one that has left."""
+    if _is_over(websocket):
+        return
+    with suppress(TimeoutError, WebSocketDisconnect):
         async with asyncio.timeout(_CLOSE):
             await websocket.close(code, reason)
+
+
+def _is_over(websocket: WebSocket) -> bool:
+    """Whether the other direction has closed it, or noticed that it is gone."""
+    return websocket.application_state is WebSocketState.DISCONNECTED
 
 
 def _said(message: Message) -> str | bytes:

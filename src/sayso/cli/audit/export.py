@@ -59,6 +59,7 @@ def _within(
 def _time(entry: dict[str, Any]) -> datetime | None:
     """None for an entry that is not as it was written; it is shown, whenever it was."""
     try:
-        return datetime.fromisoformat(str(entry.get("at")))
+        at = datetime.fromisoformat(str(entry.get("at")))
     except ValueError:
         return None
+    return at if at.tzinfo is not None else None

@@ -119,8 +119,10 @@ def _lines(file: IO[bytes]) -> Iterator[Any]:
     """What each line holds; None for what is no JSON."""
     import msgspec
 
+    from sayso.wire import UNREADABLE
+
     while text := file.readline(_LONGEST + 1):
         try:
             yield msgspec.json.decode(text) if len(text) <= _LONGEST else None
-        except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        except UNREADABLE:
             yield None

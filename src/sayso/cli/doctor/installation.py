@@ -12,7 +12,9 @@ from sayso.cli.doctor.finding import Finding
 
 _EXTRAS: Final = {"server": "serve, and agents in this process", "client": "the commands", "crewai": "crewAI's agents"}
 """What is optional, and for whom."""
-_REQUIREMENT = re.compile(r"(?P<name>[\w.-]+)>=(?P<least>[\w.]+); extra == '(?P<extra>\w+)'")
+_REQUIREMENT = re.compile(
+    r"(?P<name>[\w.-]+)>=(?P<least>[\w.]+); (?:\(sys_platform != '(?P<not_on>\w+)'\) and )?extra == '(?P<extra>\w+)'"
+)
 
 
 class _Need(NamedTuple):
@@ -34,7 +36,8 @@ def findings() -> Iterator[Finding]:
     yield Finding("right", f"Python {here}, sayso {own}")
     needs: dict[str, list[_Need]] = {extra: [] for extra in _EXTRAS}
     for text in requires("sayso") or ():
-        if (found := _REQUIREMENT.fullmatch(text)) and found["extra"] in needs:
+        found = _REQUIREMENT.fullmatch(text)
+        if found and found["extra"] in needs and found["not_on"] != sys.platform:
             needs[found["extra"]].append(_Need(found["name"], found["least"], version_of(found["name"])))
     for extra, needed in needs.items():
         yield from _of(extra, needed)

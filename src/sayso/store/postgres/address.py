@@ -8,6 +8,7 @@ from typing import Final
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from sayso.errors import Misconfigured
+from sayso.model import is_text
 
 SCHEMES: Final = ("postgresql", "postgres")
 _FORM: Final = (
@@ -45,7 +46,7 @@ class Address:
         except ValueError:  # it quotes what may be a password
             raise Misconfigured(_FORM) from None
         account, at, place = parts.netloc.rpartition("@")
-        if parts.scheme not in SCHEMES or not all(_HOST.fullmatch(one) for one in place.split(",")):
+        if not is_text(url) or parts.scheme not in SCHEMES or not all(_HOST.fullmatch(one) for one in place.split(",")):
             raise Misconfigured(_FORM)
         if parts.fragment or "@" in parts.path + parts.query:  # a password was cut in two, and its end would be shown
             raise Misconfigured(_FORM)

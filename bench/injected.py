@@ -1,0 +1,114 @@
+"""sayso's transport alone: `python -m bench.injected PORT PUBLISH_PORT [CERTIFICATE KEY]`.
+
+The server as it is, but for its store: events come into that one ready-made, by `POST /pub/{execution_id}` on the
+second port, and into nothing but memory. All that comes after a commit is the server's own road: the store's hint, the
+gateway, the hub, the transports.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from bisect import bisect_right
+from collections.abc import AsyncIterator, Sequence
+from itertools import islice
+from unittest.mock import patch
+
+from sayso import HumanInputServer
+from sayso.store import Located, within_batch
+from sayso.store.changes import Changes
+from sayso.store.memory import MemoryStore
+from sayso.wire import Event
+
+KEPT = 1_000
+"""Events of an execution, as its peers keep them."""
+_TAKEN = b"HTTP/1.1 204 No Content\r\n\r\n"
+
+
+class InjectedStore(MemoryStore):
+    """A log without requests, that is published to on a port of its own, on the loop of whoever opens it."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__()
+        self._port = port
+        self._logs: dict[str, list[Event]] = {}
+        self._found: dict[str, Event] = {}
+        self._position = 0
+        self._hints = Changes()
+
+    async def open(self) -> None:
+        await super().open()
+        loop = asyncio.get_running_loop()
+        self._listener = await loop.create_server(lambda: _Publisher(self), "127.0.0.1", self._port, backlog=4096)
+
+    async def close(self) -> None:
+        self._listener.close()
+        self._hints.end()
+        await super().close()
+
+    def inject(self, execution_id: str, data: bytes) -> None:
+        """Appends an event that is `data`, and hints at it."""
+        self._position += 1
+        log = self._logs.setdefault(execution_id, [])
+        event = Event(
+            position=self._position,
+            execution_id=execution_id,
+            seq=log[-1].seq + 1 if log else 1,
+            event_id=f"01977e42-0000-7000-8000-{self._position:012x}",
+            type="human_input_required",
+            request_id=f"request-{self._position}",
+            data=data,
+        )
+        log.append(event)
+        self._found[event.event_id] = event
+        if len(log) >= 2 * KEPT:
+            for old in log[:KEPT]:
+                del self._found[old.event_id]
+            del log[:KEPT]
+        self._hints.add(execution_id)
+
+    def changes(self) -> AsyncIterator[frozenset[str] | None]:
+        return self._hints.follow()
+
+    async def locate(self, event_id: str) -> Located | None:
+        event = self._found.get(event_id)
+        return Located(event.execution_id, event.position) if event else await super().locate(event_id)
+
+    async def read(
+        self, execution_id: str | None, *, after: int, limit: int, open_only: bool = False
+    ) -> Sequence[Event]:
+        log = self._logs.get(execution_id or "", [])
+        first = bisect_right(log, after, key=lambda event: event.position)
+        return list(within_batch(islice(log, first, first + limit)))
+
+
+class _Publisher(asyncio.Protocol):
+    """Takes `POST /pub/{execution_id}`, one after the other, from the load client, which is trusted."""
+
+    def __init__(self, store: InjectedStore) -> None:
+        self._store = store
+        self._received = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        head, found, body = self._received.partition(b"\r\n\r\n")
+        if not found or len(body) < int(head.lower().rpartition(b"content-length:")[2].split(b"\r\n")[0]):
+            return
+        self._received = b""
+        self._store.inject(head.split(b" ", 2)[1].removeprefix(b"/pub/").decode(), body)
+        self._transport.write(_TAKEN)
+
+
+def main(port: int, publish_port: int, certificate: str | None = None, key: str | None = None) -> None:
+    with patch("sayso.human_input_server.store_at", lambda url: InjectedStore(publish_port)):
+        server = HumanInputServer(
+            "127.0.0.1", port, quiet=True, adapters=False, tls_certificate=certificate, tls_key=key
+        )
+        server.start()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:])

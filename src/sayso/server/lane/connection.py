@@ -1,0 +1,349 @@
+"""A connection until its call is known, and between two polls."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from starlette.datastructures import Headers
+from starlette.requests import HTTPConnection
+from starlette.types import Scope
+
+from sayso import limits
+from sayso.errors import SaysoError
+from sayso.feeds import Feed
+from sayso.gateway import Batch, Place
+from sayso.server import connections, intake, shape
+from sayso.server.access import CallersAccess, begin
+from sayso.server.caller import Caller
+from sayso.server.calls import Open
+from sayso.server.lane.again import Again
+from sayso.server.lane.arrived import Arrived
+from sayso.server.lane.head import Head, recognised
+from sayso.server.lane.poll import Poll
+from sayso.server.lane.sse import EventStream
+from sayso.server.lane.stream import Stream
+from sayso.server.lane.websocket import Socket, accept_key
+from sayso.server.lane.written import last_of_connection, page, poll_events, sse_head, ws_head
+from sayso.server.longpoll import first_page, next_page, whole_page
+from sayso.server.problems import raw_problem
+from sayso.server.protection import staying_with_tls
+from sayso.wire import events_page
+
+if TYPE_CHECKING:
+    from sayso.server.lane.lane import Lane
+
+logger = logging.getLogger(__name__)
+
+_LIKE: Final = (b"GET /ws/", b"GET /events/", b"GET /poll/")
+
+
+class Connection(asyncio.Protocol):
+    """Reads heads. What is none of the lane's goes to another protocol, with all that has come."""
+
+    __slots__ = (
+        "_again",
+        "_call",
+        "_caller",
+        "_cut",
+        "_early",
+        "_idle_since",
+        "_is_paused",
+        "_known",
+        "_place",
+        "_poll",
+        "_scope",
+        "lane",
+        "transport",
+    )
+
+    transport: asyncio.Transport
+
+    def __init__(self, lane: Lane, place: connections.Place) -> None:
+        self.lane = lane
+        self._place = place
+        self._call: asyncio.Task[None] | None = None
+        self._poll: Poll | None = None
+        self._cut: asyncio.TimerHandle | None = lane.loop.call_later(limits.RECEIVE, self._too_late)
+        self._early = b""
+        self._scope: Scope | None = None
+        self._caller: Caller | None = None
+        """Of the last poll."""
+        self._again: Again | None = None
+        self._is_paused = False
+        self._idle_since = 0.0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+        self.lane.connections.add(self)
+
+    def data_received(self, data: bytes) -> None:
+        if self._is_busy:
+            self._early += data  # the next call, before this one is answered
+            self.transport.pause_reading()
+            return
+        self._stay()
+        if self._polls_again(data):
+            return
+        head = recognised(data) if data.startswith(_LIKE) else None
+        if head is None:
+            self._hand_over(data)
+        else:
+            self._call = self.lane.loop.create_task(self._answer(head, data))
+
+    def pause_writing(self) -> None:
+        self._is_paused = True
+        self._stay()
+        self._cut = self.lane.loop.call_later(limits.SEND, self._too_late)
+
+    def resume_writing(self) -> None:
+        self._is_paused = False
+        self._stay()
+        self._go_on()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._leave()
+        if self._call is not None:
+            self._call.cancel()
+        self._place.leave()
+
+    def look_around(self, now: float) -> None:
+        """Ends it when it has been idle for too long."""
+        if self._caller is None or self._is_busy:
+            return
+        is_known = self._caller.name is not None or self._place.is_exempt
+        if now - self._idle_since > (limits.KEEP_ALIVE if is_known else limits.RECEIVE):
+            self.transport.close()
+
+    def end(self) -> None:
+        """The server stops: where nothing is asked, nothing will be."""
+        if not self._is_busy:
+            self.transport.close()
+
+    def say(self, answer: bytes) -> None:
+        """The answer to a poll; then the next call is read."""
+        self._call = None
+        self._idle_since = self.lane.loop.time()
+        if self.transport.is_closing():
+            return
+        if self.lane.gateway.is_draining or self.lane.gateway.has_ended_streams:
+            self.transport.write(last_of_connection(answer))
+            self._close()
+        else:
+            self.transport.write(answer)
+            self._go_on()
+
+    def refuse(self, error: SaysoError) -> None:
+        """The last answer on this connection."""
+        if error.status >= 500:
+            logger.error("call failed", exc_info=error, extra={"code": error.code})
+        if not self.transport.is_closing():
+            self.transport.write(raw_problem(error, *(staying_with_tls(self._scope) if self._scope else ())))
+            self._close()
+
+    @property
+    def _is_busy(self) -> bool:
+        return self._call is not None or self._is_paused or (self._poll is not None and self._poll.is_held)
+
+    def _go_on(self) -> None:
+        if self._early and not self._is_busy:
+            data, self._early = self._early, b""
+            self.transport.resume_reading()
+            self.data_received(data)
+
+    def _polls_again(self, data: bytes) -> bool:
+        """Whether this is the next poll of a caller that is known, from a place that is known: it takes no task."""
+        again = self._again
+        cursor = None if again is None else again.cursor_in(data)
+        if again is None or cursor is None:
+            return False
+        lane, caller = self.lane, again.use.caller
+        feed = lane.feeds.known((again.execution_id, None))
+        position = None if feed is None else feed.located(cursor) if cursor else 0
+        if feed is None or position is None or not lane.application.lock.still_admits(caller, lane.gateway.keys):
+            return False
+        if not again.wait and not (feed.is_fresh and lane.gateway.is_alone):
+            return False
+        told = feed.page(Place(again.execution_id, position, era=lane.gateway.era), poll_events)
+        if told:
+            self.say(told)
+        elif told is not None and not again.wait:
+            self.say(page(events_page((), cursor=cursor or None, more=False, reset=None)))
+        elif told is not None:
+            self._hold(again, feed, position, cursor or None)
+        return told is not None
+
+    def _hold(self, again: Again, feed: Feed, position: int, cursor: str | None) -> None:
+        try:
+            open = self.lane.application.calls.begun(again.address, again.use.caller)
+        except SaysoError as error:
+            self.refuse(error)
+            return
+        self._poll = self._poll or Poll(self)
+        feed.join(self._poll, position)
+        self._poll.hold(feed, cursor, again.wait, again.use.caller.key, open.over)
+
+    async def _answer(self, head: Head, data: bytes) -> None:
+        """Reads on until the call is answered, or is another's."""
+        try:
+            scope = head.scope(self._facts(head))
+            if scope is None or not (await self._admitted(head, scope, data)):
+                self._hand_over(data)
+        except SaysoError as error:
+            self.refuse(error)
+        except Exception:
+            logger.exception("call failed")
+            self.refuse(SaysoError())
+        finally:
+            if self._call is asyncio.current_task():
+                self._call = None
+
+    async def _admitted(self, head: Head, scope: Scope, data: bytes) -> bool:
+        """Whether the call was this lane's; then it has been begun, or answered."""
+        headers = Headers(scope=scope)
+        accept = accept_key(headers) if head.road == "ws" else None
+        if (accept is None) if head.road == "ws" else ("origin" in headers):
+            return False  # a handshake that is none, or a page of another origin
+        self._scope = scope
+        await self.lane.from_its_caller(scope)
+        caller = await self.lane.application.door.admit(shape.checked(scope))
+        if caller is None:
+            return False  # a stranger, who says who it is later
+        use = CallersAccess(self.lane.application.access, caller)
+        with ExitStack() as undone:
+            open = self.lane.application.calls.begun(_caller_at(scope), caller)
+            undone.callback(open.over)
+            call = HTTPConnection(scope)
+            execution_id, cursor = intake.execution_id(call), intake.last_event_id(call)
+            if head.road == "poll":
+                wait, self._caller = intake.wait(call), caller
+                self._again = Again(execution_id, wait, use, _caller_at(scope)).like(data, cursor)
+                if await self._answer_poll(use, execution_id, cursor, wait, open):
+                    undone.pop_all()
+                return True
+            batch = await self._start(use, execution_id, cursor)
+            if not self.transport.is_closing():
+                undone.pop_all()
+                self._begin(accept, scope, Arrived(self.lane, self.transport, self._place, use, open), batch)
+        return True
+
+    async def _start(self, use: CallersAccess, execution_id: str | None, cursor: str | None) -> Batch:
+        """Where a follower begins, from the feed where that knows it."""
+        among = None if execution_id is not None else use.caller.among
+        feed = self.lane.feeds.known((execution_id, among))
+        position = None if feed is None or cursor is None else feed.located(cursor)
+        if position is not None:
+            await use.call(lambda gateway: gateway.check_follow(execution_id))
+            return Batch(Place(execution_id, position, era=self.lane.gateway.era, among=among), cursor=cursor)
+        batch = await begin(use, execution_id, cursor)
+        return batch if batch.place.among == among else replace(batch, place=replace(batch.place, among=among))
+
+    def _begin(self, accept: bytes | None, scope: Scope, arrived: Arrived, batch: Batch) -> None:
+        """From here on the connection is a stream's; a WebSocket's where there is something to accept it with."""
+        self._leave()
+        stream: Stream
+        if accept is not None:
+            self.transport.write(ws_head(accept))
+            stream = Socket(arrived)
+        else:
+            self.transport.write(sse_head(staying_with_tls(scope)))
+            stream = EventStream(arrived)
+        if self._early:
+            self.transport.resume_reading()
+        stream.begin(batch)
+        if self._early:
+            stream.data_received(self._early)
+
+    async def _answer_poll(
+        self, use: CallersAccess, execution_id: str | None, cursor: str | None, wait: float, open: Open
+    ) -> bool:
+        """Whether the poll is held, and `open` with it; else it is answered."""
+        if execution_id is None and use.caller.among is not None:  # hidden events have cursors, too
+            body = await use.call(lambda gateway: whole_page(gateway, execution_id, cursor, wait))
+            self.say(page(body))
+            return False
+        feed = self.lane.feeds.of((execution_id, None))
+        feed.visit()
+        try:
+            told = feed.told
+            start, first, batch = await use.call(lambda gateway: first_page(gateway, execution_id, cursor, wait))
+            if first is not None and not batch.reset and not batch.more and not start.place.open_until:
+                place = _of_all(batch.place)
+                feed.learn(place, told=told, since=start.place.position, events=batch.events, cursor=cursor)
+            if first is None:
+                self._poll = self._poll or Poll(self)
+                place = _of_all(batch.place)
+                if feed.admit(self._poll, place, told=told, since=place.position, events=()):
+                    self._call = None
+                    self._poll.hold(feed, start.cursor, wait, use.caller.key, open.over)
+                    return True
+                body = await use.call(lambda gateway: next_page(gateway, batch.place, wait, start.cursor))
+            self.say(page(body if first is None else first))
+            return False
+        finally:
+            feed.leave()
+
+    def _facts(self, head: Head) -> dict[str, Any]:
+        """What a call has of its connection."""
+        peer, here = self.transport.get_extra_info("peername"), self.transport.get_extra_info("sockname")
+        is_tls = self.transport.get_extra_info("sslcontext") is not None
+        names = ("ws", "wss") if head.road == "ws" else ("http", "https")
+        return {
+            "scheme": names[is_tls],
+            "client": _address(peer),
+            "server": _address(here),
+        }
+
+    def _hand_over(self, data: bytes) -> None:
+        self._leave()
+        if self.transport.is_closing():
+            self._place.leave()
+            return
+        if self._early:
+            self.transport.resume_reading()
+        protocol = self.lane.make(self._place)
+        self.transport.set_protocol(protocol)
+        protocol.connection_made(self.transport)
+        protocol.data_received(data + self._early)
+
+    def _leave(self) -> None:
+        """The connection goes to another protocol, or is gone."""
+        self.lane.connections.discard(self)
+        self._stay()
+        if self._poll is not None:
+            self._poll.let_go()
+
+    def _close(self) -> None:
+        self.transport.close()
+        if self._cut is None and self.transport.get_write_buffer_size():
+            self._cut = self.lane.loop.call_later(limits.SEND, self.transport.abort)
+
+    def _too_late(self) -> None:
+        """Nothing was asked, or the answer is not taken."""
+        self._cut = None
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()
+        else:
+            self.transport.close()
+
+    def _stay(self) -> None:
+        if self._cut is not None:
+            self._cut.cancel()
+            self._cut = None
+
+
+def _of_all(place: Place) -> Place:
+    """The same place, where what may be seen was checked already."""
+    return place if place.among is None else replace(place, among=None)
+
+
+def _caller_at(scope: Scope) -> str:
+    """The caller's address; "" where there is none."""
+    return str((scope.get("client") or ("",))[0])
+
+
+def _address(info: Any) -> tuple[str, int] | None:
+    return (str(info[0]), int(info[1])) if isinstance(info, tuple) else None
