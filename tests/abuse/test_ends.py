@@ -28,6 +28,7 @@ from tests.builders import new_id
 from tests.conftest import KEY
 from tests.runtime.programs import SAYSO, program
 from tests.server.followers import tasks_of, until_only
+from tests.server.raw import AUTHORISED, UPGRADE
 
 _RIGHT = {"Authorization": f"Bearer {KEY}"}
 _ROUNDS = int(os.environ.get("SAYSO_ROUNDS", "10"))
@@ -192,3 +193,21 @@ def _ended(peer: socket.socket) -> None:
                 pass
         except ConnectionError:
             pass
+
+
+@pytest.mark.promise("CAP-10")
+@pytest.mark.parametrize("name", ["Protocol", "Extensions", "Version", "Key"])
+async def test_a_websocket_with_a_header_that_is_no_ascii_keeps_no_server_from_stopping(name: str) -> None:
+    """It was counted as open for ever, and was told nothing; whether it opens is for each reader of it to say."""
+    async with program(SAYSO, "serve", "--port", "0", "--store", ":memory:", "--json", SAYSO_API_KEY=KEY) as server:
+        port = int(json.loads(await server.line("url"))["url"].rpartition(":")[2])
+        kept = [one for one in UPGRADE if one[0] != f"Sec-WebSocket-{name}"]
+        headers = [("Host", "localhost"), AUTHORISED, *kept, (f"Sec-WebSocket-{name}", "\xe9")]
+        head = ["GET /ws/human-input HTTP/1.1", *(": ".join(one) for one in headers), "", ""]
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write("\r\n".join(head).encode("latin-1"))
+        async with asyncio.timeout(20):
+            assert (await reader.readuntil(b"\r\n\r\n"))[9:12] in {b"101", b"400"}
+            server.send(signal.SIGTERM)
+            assert await server.end() == 0, server.output
+        writer.close()

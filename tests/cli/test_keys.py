@@ -90,6 +90,6 @@ def test_a_key_whose_making_got_no_reply_is_not_made_twice(alone: Run, monkeypat
         tries.append(1)
         raise httpx.ReadError("cut")
 
-    monkeypatch.setattr(httpx.Client, "request", cut)
+    monkeypatch.setattr(httpx.Client, "stream", cut)
     assert alone("keys", "create", "crew", "--scope", "ask").exit_code == 1
     assert tries == [1]

@@ -222,15 +222,27 @@ def _believes(text: str) -> Ticket | None:
 
 # patterns of executions
 
+_LONGEST: Final = 128
+"""Characters of an id, and of a pattern."""
+
 
 def _patterns(fits: Callable[[str, tuple[str, ...]], bool]) -> Callable[[bytes], None]:
     def check(data: bytes) -> None:
-        execution_id, *patterns = data.decode("utf-8", "replace").split("\n")
-        meant = [".*".join(re.escape(part) for part in pattern.split("*")) for pattern in patterns]
-        expected = any(re.fullmatch(one, execution_id, re.DOTALL) for one in meant)
-        assert fits(execution_id, tuple(patterns)) == expected
+        execution_id, *patterns = (one[:_LONGEST] for one in data.decode("utf-8", "replace").split("\n"))
+        assert fits(execution_id, tuple(patterns)) == any(_means(pattern, execution_id) for pattern in patterns)
 
     return check
+
+
+def _means(pattern: str, text: str) -> bool:
+    """Whether the pattern is that of the text, character by character; a regular expression takes for ever."""
+    reached = {0}
+    for character in pattern:
+        if character == "*":
+            reached = set(range(min(reached), len(text) + 1)) if reached else reached
+        else:
+            reached = {at + 1 for at in reached if text[at : at + 1] == character}
+    return len(text) in reached
 
 
 def _fits_greedily(execution_id: str, patterns: tuple[str, ...]) -> bool:

@@ -89,10 +89,11 @@ class _Server:
         tasks, descriptors = await tasks_of(self.server), _descriptors()
         yield
         async with asyncio.timeout(_PATIENCE):
-            while (  # noqa: ASYNC110 - a count has no event
-                len(self.connections) or await tasks_of(self.server) > tasks or _descriptors() > descriptors
-            ):
+            while await self._holds_more_than(tasks, descriptors):  # noqa: ASYNC110 - counts have no event
                 await asyncio.sleep(0.01)
+
+    async def _holds_more_than(self, tasks: int, descriptors: int) -> bool:
+        return bool(self.connections) or await tasks_of(self.server) > tasks or _descriptors() > descriptors
 
 
 def _descriptors() -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator
+from io import StringIO
 from typing import Any, Final, NamedTuple
 
 import httpx_sse
@@ -78,7 +79,7 @@ class _Splits(Decoder):
 
     def feed(self, data: bytes) -> list[Block]:
         found = super().feed(data)
-        self._rest = []
+        self._rest = StringIO()
         return found
 
 

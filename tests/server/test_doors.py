@@ -180,9 +180,7 @@ async def test_what_is_no_call_gets_a_problem_too(door: HumanInputServer, name: 
 
 
 @pytest.mark.promise("DOOR-8")
-@pytest.mark.parametrize(
-    "instead", [("Version", "8"), ("Version", "\xe9"), ("Protocol", "\xe9"), ("Extensions", "\xe9")]
-)
+@pytest.mark.parametrize("instead", [("Version", "8"), ("Version", "\xe9")])
 async def test_what_opens_no_websocket_gets_a_problem_too(door: HumanInputServer, instead: tuple[str, str]) -> None:
     name, value = f"Sec-WebSocket-{instead[0]}", instead[1]
     headers = [one for one in UPGRADE if one[0] != name] + [(name, value), ("Host", "localhost"), AUTHORISED]

@@ -45,24 +45,22 @@ class Reply(NamedTuple):
 
 
 class Body:
-    """The body of a reply, coming since `began`. It refuses what no server of ours says so long, or so slowly."""
+    """The body of a reply, as it comes from `began` on. Refuses what no server of ours says so long or slowly."""
 
     def __init__(self, began: float) -> None:
         self._began = began
-        self._parts: list[bytes] = []
-        self._size = 0
+        self._data = bytearray()
 
     def add(self, part: bytes, now: float) -> None:
         """Raises Misconfigured where there is no end in sight; TooSlow where it drips."""
-        self._size += len(part)
-        self._parts.append(part)
-        if self._size > limits.REPLY:
+        self._data += part
+        if len(self._data) > limits.REPLY:
             raise Misconfigured(f"it answers, but not as a sayso server does: with more than {limits.REPLY} bytes")
-        if now - self._began > limits.RECEIVE + self._size / limits.RECEIVE_RATE:
+        if now - self._began > limits.RECEIVE + len(self._data) / limits.RECEIVE_RATE:
             raise TooSlow("its answer does not come to an end")
 
     def whole(self) -> bytes:
-        return b"".join(self._parts)
+        return bytes(self._data)
 
 
 class Send(NamedTuple):

@@ -46,6 +46,8 @@ Told = InputRequired | InputCompleted | Reset
 
 
 class _Reason(Struct):
+    """Why a poll was reset."""
+
     reason: str
 
 

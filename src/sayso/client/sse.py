@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+from io import StringIO
 from typing import NamedTuple
 
 from sayso import limits
@@ -22,10 +23,10 @@ class Decoder:
     def __init__(self) -> None:
         self._text = codecs.getincrementaldecoder("utf-8-sig")(errors="replace")
         self._is_after_return = False
-        self._rest: list[str] = []
+        self._rest = StringIO()
         self._data: list[str] = []
         self._size = 0
-        """Of what is held of an event: its lines, and the last, unfinished one."""
+        """Characters of the lines of data that are held."""
         self._id = ""
 
     def feed(self, data: bytes) -> list[Block]:
@@ -38,12 +39,11 @@ class Decoder:
         self._is_after_return = text.endswith("\r")
         *lines, rest = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
         if lines:
-            self._size -= sum(map(len, self._rest))
-            lines[0], self._rest = "".join((*self._rest, lines[0])), []
+            self._rest.write(lines[0])
+            lines[0], self._rest = self._rest.getvalue(), StringIO()
         found = [block for line in lines if (block := self._line(line)) is not None]
-        self._rest.append(rest)
-        self._size += len(rest)
-        if self._size > limits.REPLY:
+        self._rest.write(rest)
+        if self._size + self._rest.tell() > limits.REPLY:
             raise Misconfigured(
                 f"it streams, but not as a sayso server does: an event of more than {limits.REPLY} bytes"
             )

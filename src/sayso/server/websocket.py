@@ -39,8 +39,6 @@ TOO_LARGE: Final = 1009
 """Close code: the message is larger than limits.WEBSOCKET_MESSAGE."""
 AGAIN_LATER: Final = 1013
 """Close code: the key in the first message has too many streams open."""
-_LOST: Final = 1006
-"""No close code came (RFC 6455, 7.4.1)."""
 MOST: Final = f"a message is at most {limits.WEBSOCKET_MESSAGE} bytes"
 
 
@@ -146,7 +144,7 @@ class _Session:
 
     async def _send(self, text: str) -> None:
         if _is_over(self._websocket):
-            raise WebSocketDisconnect(_LOST)
+            raise WebSocketDisconnect(1006)  # no close code came (RFC 6455, 7.4.1)
         async with asyncio.timeout(limits.SEND):
             await self._websocket.send_text(text)
 
