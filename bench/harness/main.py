@@ -112,8 +112,9 @@ def _descriptors(scenario: Scenario) -> int:
 
 def _machine(folder: Path, pace: float, scenarios: Iterable[Scenario]) -> Machine:
     """For those scenarios. Raises Missing."""
-    cores = sorted(os.sched_getaffinity(0))[:2]
-    if len(cores) < 2:
+    all = sorted(os.sched_getaffinity(0))
+    cores = all[0], all[-1]  # neighbours may be two halves of one
+    if len(all) < 2:
         raise Missing("a second processor is missing: one is the server's and one the client's")
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     descriptors = min(hard, _DESCRIPTORS)

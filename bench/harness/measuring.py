@@ -130,7 +130,7 @@ class _Loaded:
     def run(self) -> tuple[dict[str, Any], Noise]:
         load, server, client = self._load, self._server, self._machine.client(self._load.tls)
         options = self._options()
-        memory, used = server.memory(), server.processor_time()
+        memory = server.memory()
         noise = self._machine.watch.begin(server.processor_time)
         if load.what == "hold":
             with client.holding(options) as result:
@@ -138,7 +138,6 @@ class _Loaded:
                 result["kib_each"] = round((server.memory() - memory) / 1024 / load.options["followers"], 2)
         else:
             result = client.run(load.what, options)
-        result["server_cpu_s"] = round(server.processor_time() - used, 3)
         about = noise()
         server.rest()
         return result, about
@@ -149,6 +148,7 @@ class _Loaded:
             "transport": _TRANSPORTS.get(load.road, load.road),
             "port": self._port,
             "path": plan.roads[load.road],
+            "server": ",".join(map(str, self._server.processes())),
             "publish_port": plan.publish_port,
             "publish_path": plan.publish,
             "first_channel": next(self._channels),

@@ -73,7 +73,7 @@ def _ratios(measured: Runs) -> Figure | None:
     step = 0.8 / len(shown)
     for index, server in enumerate(shown):
         places = [
-            (number + index * step, found[server].ratio)
+            (number + index * step, found[server].ratios[0])
             for number, found in enumerate(by_scenario.values())
             if server in found
         ]

@@ -14,13 +14,13 @@ from bench.harness.statistics import Spread, ratios
 
 @dataclass(frozen=True)
 class Row:
-    """What the runs of one row come to. `spreads`: of each figure of the scenario, in its order; `ratio`: of the first
-    one to the reference's; `discarded`: runs that did not count; `is_quiet`: whether those that did were undisturbed.
+    """What the runs of one row come to. `spreads`: of each figure of the scenario, in its order; `ratios`: of each to
+    the reference's; `discarded`: runs that did not count; `is_quiet`: whether those that did were undisturbed.
     """
 
     name: str
     spreads: tuple[Spread, ...]
-    ratio: Spread | None
+    ratios: tuple[Spread | None, ...]
     discarded: int
     is_quiet: bool
 
@@ -29,12 +29,12 @@ def rows(scenario: Scenario, runs: Sequence[Run]) -> list[Row]:
     """Those that have runs, in the scenario's order."""
     by_row = {name: [run for run in runs if run.row == name] for name in scenario.rows}
     chosen = {name: kept(found) for name, found in by_row.items() if found}
-    figures = {name: _by_round(found) for name, (found, _) in chosen.items()}
+    reference, _ = chosen.get(scenario.reference or "", ([], True))
     return [
         Row(
             name,
             tuple(Spread.of([float(run.result[figure]) for run in found]) for figure in scenario.figures),
-            ratios(figures[name], figures.get(scenario.reference or "", {})),
+            tuple(ratios(_by_round(found, figure), _by_round(reference, figure)) for figure in scenario.figures),
             len(by_row[name]) - len(found),
             is_quiet,
         )
@@ -42,11 +42,11 @@ def rows(scenario: Scenario, runs: Sequence[Run]) -> list[Row]:
     ]
 
 
-def _by_round(runs: Iterable[Run]) -> dict[int, float]:
+def _by_round(runs: Iterable[Run], figure: str) -> dict[int, float]:
     """The figure of each round: the median, where noisy runs count and there are several."""
     figures: dict[int, list[float]] = {}
     for run in runs:
-        figures.setdefault(run.round, []).append(run.figure)
+        figures.setdefault(run.round, []).append(float(run.result[figure]))
     return {number: Spread.of(found).median for number, found in figures.items()}
 
 

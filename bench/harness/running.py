@@ -33,6 +33,9 @@ class Running:
     def _all(self) -> list[psutil.Process]:
         return [self._process, *self._process.children(recursive=True)]
 
+    def processes(self) -> list[int]:
+        return [one.pid for one in self._all()]
+
     def processor_time(self) -> float:
         """Seconds."""
         times = [one.cpu_times() for one in self._all()]

@@ -11,9 +11,10 @@ _MANY: Final = ("transport", "nchan", "plain", "bare")
 _POLLS: Final = ("transport", "sayso", "nchan", "plain", "fastapi")
 _PEERS: Final = ("transport", "nchan", "plain", "fastapi")
 _TLS: Final = ("transport", "nchan", "plain")
-_MESSAGES: Final = {"messages_per_s": "messages/s"}
-_EVENTS: Final = {"events_per_s": "events/s"}
-_CONNECTS: Final = {"connects_per_s": "connects/s"}
+_PROCESSOR: Final = "for each second of processor"
+_MESSAGES: Final = {"messages_per_s": "messages/s", "messages_per_cpu_s": _PROCESSOR}
+_EVENTS: Final = {"events_per_s": "events/s", "events_per_cpu_s": _PROCESSOR}
+_CONNECTS: Final = {"connects_per_s": "connects/s", "connects_per_cpu_s": _PROCESSOR}
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Program:
 
 @dataclass(frozen=True)
 class Scenario:
-    """`figures`: of what is printed those that count, with their units; the first is compared with the `reference`'s.
+    """`figures`: of what is printed those that count, with their units, all compared with the `reference`'s.
 
     `name` is for the command line, `rows` are servers, or what else a program knows.
     """
@@ -92,7 +93,7 @@ def _smoke(road: Literal["ws", "sse"], *, in_flight: int = 4) -> Scenario:
     options = {"followers": 200, "in_flight": in_flight, "publishers": in_flight}
     work = Load("follow", road, options, seconds=1.0)
     title = f"{'WebSocket' if road == 'ws' else 'SSE'}, 1 → 200, {in_flight} events in flight"
-    return Scenario(name, title, _MESSAGES, ("transport", "plain"), work, reference="plain")
+    return Scenario(name, title, {"messages_per_s": "messages/s"}, ("transport", "plain"), work, reference="plain")
 
 
 _ALL: Final = (
@@ -117,14 +118,14 @@ _ALL: Final = (
     Scenario(
         "replay",
         "Replay, 10 events an answer",
-        {"answers_per_s": "answers/s"},
+        {"answers_per_s": "answers/s", "answers_per_cpu_s": _PROCESSOR},
         _POLLS,
         Load("replay", "replay", {"followers": 32, "channels": 8, "events": 10}),
     ),
     Scenario(
         "poll-wake",
         "Long polls woken, 1 → 1,000",
-        {"messages_per_s": "wakes/s"},
+        {"messages_per_s": "wakes/s", "messages_per_cpu_s": _PROCESSOR},
         _POLLS,
         Load("follow", "poll", {"followers": 1_000, "in_flight": 1}),
     ),

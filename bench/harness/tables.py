@@ -17,17 +17,18 @@ _ALSO: Final = {"embedded": "in the server's process", "remote": "in another pro
 
 def table(scenario: Scenario, runs: Sequence[Run]) -> str:
     """A table of one scenario, with a heading of its own."""
+    times = [f"times {title(scenario.reference)}", "range"] if scenario.reference else []
     first, *others = scenario.figures.values()
-    heads = [first, "range", *others]
-    if scenario.reference:
-        heads += [f"times {title(scenario.reference)}", "range"]
+    heads = [first, "range", *times]
+    for other in others:
+        heads += [other, *times[:1]]
     lines = [
         f"**{scenario.title}** (`{scenario.name}`; {'more' if scenario.more_is_better else 'less'} is better)",
         "",
         f"| | {' | '.join(heads)} | runs | discarded |",
         f"|---|{'---:|' * (len(heads) + 2)}",
     ]
-    lines += [_line(row, with_ratio=scenario.reference is not None) for row in rows(scenario, runs)]
+    lines += [_line(row, with_ratio=bool(times)) for row in rows(scenario, runs)]
     return "\n".join(lines)
 
 
@@ -37,13 +38,13 @@ def title(row: str) -> str:
 
 
 def _line(row: Row, *, with_ratio: bool) -> str:
-    first, *others = row.spreads
-    cells = [_number(first.median), f"{_number(first.least)}–{_number(first.most)}"]
-    cells += [_number(spread.median) for spread in others]
-    if with_ratio:
-        cells += _ratio(row.ratio)
+    cells = list[str]()
+    for spread, ratio in zip(row.spreads, row.ratios, strict=True):
+        is_first = not cells
+        cells += [_number(spread.median), f"{_number(spread.least)}–{_number(spread.most)}"][: 1 + is_first]
+        cells += _ratio(ratio)[: 1 + is_first] if with_ratio else []
     name = title(row.name) + ("" if row.is_quiet else " (on a busy machine)")
-    return f"| {name} | {' | '.join(cells)} | {first.count} | {row.discarded} |"
+    return f"| {name} | {' | '.join(cells)} | {row.spreads[0].count} | {row.discarded} |"
 
 
 def _ratio(ratio: Spread | None) -> list[str]:
@@ -67,7 +68,7 @@ def summary(measured: Mapping[str, Sequence[Run]]) -> str:
         if NCHAN in found:
             unit = scenario.figures[scenario.figure]
             cells = [f"{_number(found[NCHAN].spreads[0].median)} {unit}"]
-            cells += [_ratio(found[other].ratio)[0] if other in found else "–" for other in others]
+            cells += [_ratio(found[other].ratios[0])[0] if other in found else "–" for other in others]
             better = "" if scenario.more_is_better else "; less is better"
             lines.append(f"| {scenario.title}{better} | {' | '.join(cells)} |")
     return "\n".join(lines)

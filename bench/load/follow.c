@@ -7,6 +7,7 @@
 #include "options.h"
 #include "peer.h"
 #include "publish.h"
+#include "server.h"
 
 static uint64_t last; /* when something came last */
 
@@ -67,7 +68,7 @@ static void post(double time)
 void follow(void)
 {
     static struct histogram times;
-    double opened = followers_begin();
+    double opened = followers_begin(), server;
     uint64_t begun, cpu, before, deliveries;
     publishers_begin();
     if (given.warm_up > 0)
@@ -76,16 +77,19 @@ void follow(void)
     before = published;
     deliveries = delivered;
     cpu = nanoseconds_of(CLOCK_PROCESS_CPUTIME_ID);
+    server = server_time();
     begun = now();
     post(given.seconds);
+    server = server_time() - server;
     double took = seconds(last - begun);
     check_followers();
     printf("{\"opened_s\": %.3f, \"events\": %llu, \"messages\": %llu, \"seconds\": %.4f, \"events_per_s\": %.1f, "
            "\"messages_per_s\": %.1f, \"p50_us\": %.1f, \"p99_us\": %.1f, \"p999_us\": %.1f, \"most_us\": %.1f, "
-           "\"client_cpu_s\": %.3f}\n",
+           "\"events_per_cpu_s\": %.1f, \"messages_per_cpu_s\": %.1f, \"client_cpu_s\": %.3f}\n",
            opened, (unsigned long long)(published - before), (unsigned long long)(delivered - deliveries), took,
            (double)(published - before) / took, (double)(delivered - deliveries) / took, quantile(&times, 0.5) / 1e3,
            quantile(&times, 0.99) / 1e3, quantile(&times, 0.999) / 1e3, (double)times.most / 1e3,
+           (double)(published - before) / server, (double)(delivered - deliveries) / server,
            seconds(nanoseconds_of(CLOCK_PROCESS_CPUTIME_ID) - cpu));
 }
 

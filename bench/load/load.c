@@ -14,7 +14,7 @@
 #include "peer.h"
 
 struct options given = {
-    .path = "/", .publish_path = "/", .header = "", .followers = 1, .channels = 1, .publishers = 1, .seconds = 1, .patience = 15,
+    .path = "/", .publish_path = "/", .header = "", .server = "", .followers = 1, .channels = 1, .publishers = 1, .seconds = 1, .patience = 15,
 };
 
 static enum transport transport_of(const char *name)
@@ -41,6 +41,7 @@ static void read_options(int count, char **arguments)
         {"channels", 1, 0, 'c'},
         {"first-channel", 1, 0, 'f'},
         {"of-all", 0, 0, 'a'},     /* each follower gets the events of all channels */
+        {"server", 1, 0, 'z'},     /* its processes: PID,PID */
         {"publish-port", 1, 0, 'P'},
         {"publish-path", 1, 0, 'U'},
         {"publish-tls", 0, 0, 'S'},
@@ -67,6 +68,7 @@ static void read_options(int count, char **arguments)
         case 'c': given.channels = atoi(optarg); break;
         case 'f': given.first_channel = atoi(optarg); break;
         case 'a': given.of_all = 1; break;
+        case 'z': given.server = optarg; break;
         case 'P': given.publish_port = atoi(optarg); break;
         case 'U': given.publish_path = optarg; break;
         case 'S': given.publish_tls = 1; break;

@@ -7,7 +7,7 @@ enum transport { WEBSOCKET, SSE, POLL };
 struct options {
     enum transport transport;
     int port, publish_port;
-    const char *path, *publish_path, *header;
+    const char *path, *publish_path, *header, *server;
     int followers, channels, first_channel, of_all, tls, publish_tls, cursor_in_body;
     int publishers, in_flight, ask;
     double rate, seconds, warm_up, patience;

@@ -10,6 +10,7 @@
 #include "options.h"
 #include "peer.h"
 #include "publish.h"
+#include "server.h"
 
 struct caller {
     struct peer peer;
@@ -77,8 +78,10 @@ void replay(void)
     for (uint64_t begun = now(); seconds(now() - begun) < given.warm_up;)
         turn(1);
     answers = 0;
+    double server = server_time();
     uint64_t begun = now(), end;
     while ((end = now()), seconds(end - begun) < given.seconds)
         turn(1);
-    printf("{\"answers_per_s\": %.1f}\n", (double)answers / seconds(end - begun));
+    printf("{\"answers_per_s\": %.1f, \"answers_per_cpu_s\": %.1f}\n", (double)answers / seconds(end - begun),
+           (double)answers / (server_time() - server));
 }

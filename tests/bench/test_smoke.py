@@ -55,7 +55,7 @@ def measured(name: str, machine: Machine, rounds: int = ROUNDS) -> float:
 
 
 def ratio(name: str, runs: Sequence[Run]) -> float:
-    found = {row.name: row.ratio for row in results.rows(SCENARIOS[name], runs)}["transport"]
+    found = {row.name: row.ratios[0] for row in results.rows(SCENARIOS[name], runs)}["transport"]
     assert found is not None
     return found.median
 
