@@ -6,13 +6,16 @@ import asyncio
 import os
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 
+from sayso import limits
+from tests.abuse.conftest import Watched
 from tests.conftest import KEY
 
 _MIB = 1024 * 1024
@@ -78,6 +81,25 @@ async def test_a_reader_that_stalls_costs_less_than_a_mebibyte(road: str, tmp_pa
     cost = await _cost("as it is", road, f"sqlite:///{tmp_path / 'log.db'}", _READERS)
     print(f"{road}: {cost / 1024:.0f} KiB for each of {_READERS} stalled readers")
     assert cost < _MIB
+
+
+@pytest.mark.promise("CAP-6")
+async def test_a_reader_that_takes_nothing_of_one_long_answer_loses_its_connection(
+    guarded: Callable[..., Watched], bare: Callable[..., Watched], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stream has its own deadline for each write; a call has the connection's alone. The control waits for ever."""
+    monkeypatch.setattr(limits, "SEND", 0.3)
+    control, server = bare(), guarded()
+    with ExitStack() as stack:
+        for one in (control, server):
+            kept = f"{one.url}/requests/long/resume?execution_id=run-1"
+            headers = {"Authorization": f"Bearer {KEY}"}
+            assert httpx.put(kept, content=bytes(limits.RESUME), headers=headers).status_code == 204
+            await one.until(0)
+            stack.enter_context(_stalled(one.url, "/requests/long/resume", "", 1))
+        await control.until(1)
+        await server.until(0)
+        assert control.connections == 1
 
 
 @pytest.mark.parametrize("road", ["sse", "websocket"])

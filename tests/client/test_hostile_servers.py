@@ -207,6 +207,29 @@ async def test_what_comes_compressed_is_not_inflated() -> None:
             assert isinstance(error, Misconfigured)
 
 
+async def test_clients_keep_no_cookies() -> None:
+    """One that is not ASCII could not be sent again, and failed the next call."""
+    heard: list[bytes] = []
+
+    async def say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 404 No\r\nSet-Cookie: a=\xe9\r\nSet-Cookie: b=c\r\nContent-Length: 2\r\n\r\n{}")
+        writer.close()
+
+    async with await asyncio.start_server(say, "127.0.0.1", 0) as listening:
+        url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+        with Client(url, "k", patience=0.0) as client:
+            for _ in range(2):
+                error = await asyncio.to_thread(raised, lambda: client.get("r"))
+                assert isinstance(error, SaysoError)
+        async with AsyncClient(url, "k", patience=0.0) as other:
+            for _ in range(2):
+                with pytest.raises(SaysoError):
+                    await other.get("r")
+    assert len(heard) == 4
+    assert not any(b"cookie" in head.lower() for head in heard)
+
+
 async def test_clients_ask_for_nothing_compressed() -> None:
     heard: list[bytes] = []
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, Final, TypeVar
 
 import httpx
@@ -39,7 +40,8 @@ class Address:
         """For an httpx client."""
         headers = _PLAIN | ({} if self._key is None else {"Authorization": f"Bearer {self._key}"})
         pool = httpx.Limits(max_connections=None, max_keepalive_connections=16)  # each held call has one of its own
-        return {"base_url": self.url, "headers": headers, "timeout": _SLOWEST, "limits": pool}
+        none = CookieJar(DefaultCookiePolicy(allowed_domains=[]))  # of what is there we keep nothing
+        return {"base_url": self.url, "headers": headers, "timeout": _SLOWEST, "limits": pool, "cookies": none}
 
 
 async def drive(steps: Steps[T], http: httpx.AsyncClient, on_pause: Callable[[str], None] = lambda why: None) -> T:
