@@ -93,8 +93,8 @@ async def test_a_reader_that_takes_nothing_of_one_long_answer_loses_its_connecti
     with ExitStack() as stack:
         for one in (control, server):
             kept = f"{one.url}/requests/long/resume?execution_id=run-1"
-            headers = {"Authorization": f"Bearer {KEY}"}
-            assert httpx.put(kept, content=bytes(limits.RESUME), headers=headers).status_code == 204
+            async with httpx.AsyncClient(headers={"Authorization": f"Bearer {KEY}"}) as client:
+                assert (await client.put(kept, content=bytes(limits.RESUME))).status_code == 204
             await one.until(0)
             stack.enter_context(_stalled(one.url, "/requests/long/resume", "", 1))
         await control.until(1)
