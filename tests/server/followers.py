@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any, NamedTuple
 from urllib.parse import urlencode, urlsplit
+from weakref import WeakKeyDictionary, WeakSet
 
 import httpx
 import websockets
@@ -96,12 +97,18 @@ async def take(stream: AsyncIterator[Message], count: int) -> list[Message]:
         return [await anext(stream) for _ in range(count)]
 
 
+_FEEDS: WeakKeyDictionary[Gateway, WeakSet[Feeds]] = WeakKeyDictionary()
+"""Of gateways that were looked at."""
+
+
 async def tasks_of(server: HumanInputServer) -> int:
     """How many tasks the server's own loop has, this look included, and followers that need none."""
 
     async def count(gateway: Gateway) -> int:
-        feeds = [one for one in gc.get_objects() if type(one) is Feeds and one.gateway is gateway]
-        return len(asyncio.all_tasks()) + sum(len(feed) for one in feeds for feed in one)
+        if gateway not in _FEEDS:
+            found = (one for one in gc.get_objects() if type(one) is Feeds and one.gateway is gateway)
+            _FEEDS[gateway] = WeakSet(found)
+        return len(asyncio.all_tasks()) + sum(len(feed) for one in _FEEDS[gateway] for feed in one)
 
     assert server._running is not None
     return await server._running.call(count)

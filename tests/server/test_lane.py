@@ -27,7 +27,7 @@ from sayso.server.lane.stream import Stream
 from sayso.server.lane.websocket import Socket
 from tests.builders import new_id
 from tests.conftest import KEY
-from tests.server.followers import FOLLOWERS, take, tasks_of, until_at_least
+from tests.server.followers import FOLLOWERS, take, tasks_of, until_at_least, until_only
 
 _RIGHT = f"Authorization: Bearer {KEY}\r\n".encode()
 _HEAD = b"GET /events/human-input/run-1 HTTP/1.1\r\nHost: localhost\r\n"
@@ -182,9 +182,8 @@ async def test_who_goes_while_all_are_told_leaves_nothing_to_whoever_comes(
                 gone.append(member)
         return write(self, block, most)
 
-    other, cursor = new_id(), None
+    other, cursor, before = new_id(), None, await tasks_of(server)
     for _ in range(5):
-        before = await tasks_of(server)
         followers = [asyncio.create_task(_heard(server, "run-1", last=cursor)) for _ in range(10)]
         await until_at_least(server, before + 10)
         with monkeypatch.context() as patched:
@@ -196,6 +195,7 @@ async def test_who_goes_while_all_are_told_leaves_nothing_to_whoever_comes(
         for heard in await asyncio.gather(*strangers):
             assert {event["execution_id"] for event in heard} == {other}
         other = new_id()
+        await until_only(server, before)
     assert len(gone) >= 5
 
 
