@@ -10,12 +10,12 @@ from __future__ import annotations
 import asyncio
 import sys
 from bisect import bisect_right
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from itertools import islice
 from unittest.mock import patch
 
 from sayso import HumanInputServer
-from sayso.store import Located, within_batch
+from sayso.store import Hear, Located, within_batch
 from sayso.store.changes import Changes
 from sayso.store.memory import MemoryStore
 from sayso.wire import Event
@@ -43,7 +43,6 @@ class InjectedStore(MemoryStore):
 
     async def close(self) -> None:
         self._listener.close()
-        self._hints.end()
         await super().close()
 
     def inject(self, execution_id: str, data: bytes) -> None:
@@ -65,10 +64,10 @@ class InjectedStore(MemoryStore):
             for old in log[:KEPT]:
                 del self._found[old.event_id]
             del log[:KEPT]
-        self._hints.add(execution_id)
+        self._hints.append((event,))
 
-    def changes(self) -> AsyncIterator[frozenset[str] | None]:
-        return self._hints.follow()
+    def listen(self, hear: Hear) -> None:
+        self._hints.hear = hear
 
     async def locate(self, event_id: str) -> Located | None:
         event = self._found.get(event_id)

@@ -50,7 +50,8 @@ from sayso.orphans import Orphans, OthersOrphans
 from sayso.quotas import Quotas
 from sayso.readiness import Readiness
 from sayso.retention import Retention
-from sayso.store import SECRET_BYTES, AuditPlace, Filter, Page, Secrets, Shared, Store, is_whole
+from sayso.store import SECRET_BYTES, AuditPlace, Filter, Hint, Page, Secrets, Shared, Store, is_whole
+from sayso.waker import Waker
 from sayso.wire import Event, Reset
 
 logger = logging.getLogger(__name__)
@@ -61,8 +62,6 @@ _READY: Final = "/ready"
 _LONG_AGO: Final = datetime(2000, 1, 1, tzinfo=UTC)
 NO_REQUEST: Final = "There is no such request; it may have been removed after it was settled."
 """What whoever names one is told, also where there is one that is not for them to see."""
-_READS_OF_NEWS: Final = 4
-"""Of limits.BATCH each: what a hundred writers commit at once."""
 _RESET_REQUESTS: Final = 100
 """Open requests told with a reset; a follower that needs more asks `GET /requests`."""
 _AGAIN: Final = 1.0
@@ -111,6 +110,7 @@ class Gateway:
         self._store = store
         self._clock = clock or Clock()
         self._hub = Hub()
+        self._waker = Waker(self._hub, lambda stream, after, limit: store.read(stream, after=after, limit=limit))
         self.keys = Keyring(store, self._clock)
         self._own_secrets: dict[str, bytes] = {}
         self._shared = store if isinstance(store, Shared) else None
@@ -131,6 +131,7 @@ class Gateway:
 
         Raises StoreInUse, StoreTooNew, StoreFailed.
         """
+        self._store.listen(self._hear)
         await self._store.open()
         try:
             self._opened_at = (await self._store.list(Filter(), limit=1)).head
@@ -139,7 +140,7 @@ class Gateway:
             async with asyncio.TaskGroup() as tasks:
                 kept = [
                     tasks.create_task(keeping)
-                    for keeping in (self._tell_changes(), self._deadlines.keep(), self.keys.keep(), self._quotas.keep())
+                    for keeping in (self._waker.keep(), self._deadlines.keep(), self.keys.keep(), self._quotas.keep())
                 ]
                 if self._retention is not None:
                     kept.append(tasks.create_task(self._retention.keep()))
@@ -395,7 +396,7 @@ class Gateway:
             return await self._read_open(place, limit)
         left = _timer(self._clock, wait)
         topic = self._hub.topic(place.execution_id) if wait else self._hub.heard(place.execution_id)
-        events: tuple[Event, ...] = ()
+        events: Sequence[Event] = ()
         if topic.after != place.position or not wait:
             events = await self._read(place, limit + 1)
             if not events:
@@ -412,7 +413,7 @@ class Gateway:
             return Batch(place, ended=self._hub.ended)
         if place.execution_id is None and place.position and events[0].position != place.position + 1:
             return await self._reset(place, "unknown-cursor")  # what comes next was removed while it was on its way
-        shown, more = events[:limit], not is_whole(events, limit + 1)
+        shown, more = tuple(events[:limit]), not is_whole(events, limit + 1)
         return Batch(replace(place, position=shown[-1].position), shown, more=more)
 
     def heard(self, execution_id: str | None) -> Topic:
@@ -498,43 +499,10 @@ class Gateway:
         await self._orphans.give_up_others()
         self._deadlines.added()  # those of this process were not looked at meanwhile
 
-    async def _tell_changes(self) -> None:
-        """Carries the store's hints into the hub: the only place that wakes followers."""
-        async for executions in self._store.changes():
-            if self._shared is not None:
-                self._deadlines.maybe_added()
-            if executions is None:
-                self._hub.tell_all()
-                continue
-            for stream in (*executions, None):
-                try:
-                    await self._tell(stream)
-                except StoreFailed:
-                    logger.exception("news not read; followers read for themselves")
-                    self._hub.tell(stream)
-
-    async def _tell(self, stream: str | None) -> None:
-        """Reads once what is new and wakes all who wait for it, also where nothing is: they may wait for a settlement
-        that another follower has seen already."""
-        topic = self._hub.followed(stream)
-        if topic is None:
-            return
-        after = topic.after  # a slower follower may come and lower it while the store is read
-        events = None if after is None else await self._news(stream, after)
-        if events is None:
-            self._hub.tell(stream)
-        else:
-            self._hub.tell(stream, events, after=after)
-
-    async def _news(self, stream: str | None, after: int) -> tuple[Event, ...] | None:
-        """What came after `after`, which all followers share; None for so much that each had better read for itself."""
-        news: list[Event] = []
-        for _ in range(_READS_OF_NEWS):
-            events = await self._store.read(stream, after=news[-1].position if news else after, limit=limits.PAGE)
-            news += events
-            if is_whole(events, limits.PAGE):
-                return tuple(news)
-        return None
+    def _hear(self, hint: Hint | None) -> None:
+        if self._shared is not None:
+            self._deadlines.maybe_added()
+        self._waker.hear(hint)
 
 
 def _check_ids(**ids: str) -> None:

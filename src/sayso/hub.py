@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 from weakref import WeakValueDictionary
 
@@ -19,20 +19,23 @@ store each, nothing else, so a flood of unknown executions can only make this ca
 
 
 class News(NamedTuple):
-    """What a topic was told: `events` are all there is after position `after`, maybe none; or None: read the store.
+    """What a topic was told: `events` has all there is after position `after`, maybe none; or None: read the store.
 
     `topic` is where to wait for what comes next.
     """
 
     after: int | None
-    events: tuple[Event, ...] | None
+    events: Sequence[Event] | None
     topic: Topic
 
-    def since(self, position: int) -> tuple[Event, ...] | None:
+    def since(self, position: int) -> Sequence[Event] | None:
         """The events after `position`; None when they are not all here."""
-        if self.events is None or self.after is None or self.after > position:
+        events = self.events
+        if events is None or self.after is None or self.after > position:
             return None
-        return tuple(event for event in self.events if event.position > position)
+        if not events or events[0].position > position:
+            return events
+        return [event for event in events if event.position > position]
 
 
 class Topic:
@@ -51,14 +54,15 @@ class Topic:
         self._hearers: list[Callable[[News], None]] = []
 
     def listen(self, hear: Callable[[News], None]) -> None:
-        """Has `hear` called with the news, in the turn of the loop in which they are told; at once if they were."""
+        """Has `hear` called with all news from here on, in the turn of the loop in which they are told; at once where
+        they are the last ones."""
         if self._news is not None:
             hear(self._news)
         else:
             self._hearers.append(hear)
 
     def unlisten(self, hear: Callable[[News], None]) -> None:
-        """Calls that off. Idempotent."""
+        """Calls that off, on the topic of the last news. Idempotent."""
         if hear in self._hearers:
             self._hearers.remove(hear)
 
@@ -77,7 +81,10 @@ class Topic:
             self._news = news
         if self._told is not None:
             self._told.set_result(None)
-        hearers, self._hearers = self._hearers, []
+        hearers = tuple(self._hearers)
+        if news.topic is not self:
+            news.topic._hearers += hearers
+            self._hearers.clear()
         for hear in hearers:
             hear(news)
 
@@ -118,12 +125,17 @@ class Hub:
         """The topic of `stream` if somebody may be waiting for it."""
         return self._topics.get(stream)
 
-    def tell(self, stream: Stream, events: tuple[Event, ...] | None = None, *, after: int | None = None) -> None:
-        """Wakes the followers of `stream`: with `events`, all that are after `after`, or to read the store."""
+    def tell(self, stream: Stream, events: Sequence[Event] | None = None, *, after: int | None = None) -> None:
+        """Wakes the followers of `stream`: with `events`, all that is after `after` and maybe more, or to read."""
         topic = self._topics.get(stream)
-        if topic is None or self.ended:
+        if topic is not None:
+            self.tell_on(topic, stream, events, after=after)
+
+    def tell_on(self, topic: Topic, stream: Stream, events: Sequence[Event] | None, *, after: int | None) -> None:
+        """The same, where `followed` gave the topic just now."""
+        if self.ended:
             return
-        position = events[-1].position if events else after
+        position = max(events[-1].position, after or 0) if events else after
         if topic.is_taken:
             successor = self._topics[stream] = Topic(position)
             successor.is_taken = True  # whoever has the old one goes on with it

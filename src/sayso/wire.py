@@ -31,8 +31,7 @@ UNREADABLE: Final = (msgspec.MsgspecError, UnicodeError, RecursionError)
 """What msgspec raises of bytes that are not the JSON that they should be."""
 
 
-@dataclass(frozen=True, eq=False)
-class Event:
+class Event(Struct, frozen=True, eq=False, dict=True, weakref=True):
     """An appended fact with its place in the log, and its bytes: encoded once, shared by every follower.
 
     `position` orders all events of a store, `seq` (dense, from 1) those of one execution.

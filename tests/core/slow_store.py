@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sayso.model import Request
-from sayso.store import Page
+from sayso.store import Hear, Hint, Page
 from sayso.store.memory import MemoryStore
 from sayso.wire import Event
 
@@ -28,6 +28,9 @@ class HeldStore(MemoryStore):
         super().__init__()
         self.news = asyncio.Event()
         self.news.set()
+        self._untold: asyncio.Queue[Hint | None] = asyncio.Queue()
+        self.is_forgetful = False
+        """Its hints are names alone, as of a store that others write to."""
         self._holding: list[asyncio.Event] = []
 
     def hold_next_read(self) -> asyncio.Event:
@@ -35,10 +38,19 @@ class HeldStore(MemoryStore):
         self._holding.append(asyncio.Event())
         return self._holding[-1]
 
-    async def changes(self) -> AsyncIterator[frozenset[str] | None]:
-        async for executions in super().changes():
-            await self.news.wait()
-            yield executions
+    def listen(self, hear: Hear) -> None:
+        async def tell() -> None:
+            while True:
+                hint = await self._untold.get()
+                await self.news.wait()
+                hear(dict.fromkeys(hint) if hint and self.is_forgetful else hint)
+
+        self._telling = asyncio.get_running_loop().create_task(tell())
+        super().listen(self._untold.put_nowait)
+
+    async def close(self) -> None:
+        self._telling.cancel()
+        await super().close()
 
     async def read(self, *stream: Any, **how: Any) -> Sequence[Event]:
         found = await super().read(*stream, **how)

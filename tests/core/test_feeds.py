@@ -92,33 +92,39 @@ async def ids(gateway: Gateway, execution_id: str | None = "run-1") -> list[str]
     return [event.event_id for event in await gateway._store.read(execution_id, after=0, limit=10_000)]
 
 
-async def test_one_reading_of_the_store_tells_all_who_are_up_to_date(gateway: Gateway) -> None:
-    feeds = Feeds(gateway)
-    listeners = [Listener(feeds) for _ in range(50)]
-    for listener in listeners:
-        await listener.begins()
-    reads, read = 0, gateway._store.read
+@pytest.mark.parametrize("is_forgetful", [False, True])
+async def test_one_reading_of_the_store_at_most_tells_all_who_are_up_to_date(is_forgetful: bool) -> None:
+    store = HeldStore()
+    store.is_forgetful = is_forgetful
+    async with (gateway := Gateway(store)).running():
+        feeds = Feeds(gateway)
+        listeners = [Listener(feeds) for _ in range(50)]
+        for listener in listeners:
+            await listener.begins()
+        reads, read = 0, gateway._store.read
 
-    async def counted(*arguments: Any, **named: Any) -> Sequence[Event]:
-        nonlocal reads
-        reads += 1
-        return await read(*arguments, **named)
+        async def counted(*arguments: Any, **named: Any) -> Sequence[Event]:
+            nonlocal reads
+            reads += 1
+            return await read(*arguments, **named)
 
-    gateway._store.read = counted  # type: ignore[method-assign]
-    asked = await ask(gateway)
-    await until(lambda: all(listener.heard == [asked] for listener in listeners))
-    assert reads == 1
-    assert len(asyncio.all_tasks()) < 10
+        gateway._store.read = counted  # type: ignore[method-assign]
+        asked = await ask(gateway)
+        await until(lambda: all(listener.heard == [asked] for listener in listeners))
+        assert reads == is_forgetful
+        assert len(asyncio.all_tasks()) < 10
 
 
 async def test_events_of_one_turn_are_written_together(gateway: Gateway) -> None:
     feeds = Feeds(gateway)
-    listener = Listener(feeds)
-    await listener.begins()
+    listeners = [Listener(feeds) for _ in range(2)]
+    for listener in listeners:
+        await listener.begins()
     asked = await asyncio.gather(*(ask(gateway) for _ in range(20)))
-    await until(lambda: len(listener.heard) == 20)
-    assert sorted(listener.heard) == sorted(asked)
-    assert listener.writes <= 3
+    await until(lambda: all(len(listener.heard) == 20 for listener in listeners))
+    for listener in listeners:
+        assert sorted(listener.heard) == sorted(asked)
+        assert listener.writes <= 3
 
 
 async def test_a_large_crowd_does_not_keep_others_waiting(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -298,6 +304,7 @@ async def test_news_while_the_first_one_looks_are_not_lost() -> None:
 
 async def test_a_hole_in_the_stream_of_all_executions_is_told_with_a_reset() -> None:
     async with (gateway := Gateway(store := HeldStore())).running():
+        store.is_forgetful = True
         await ask(gateway)
         await (listener := Listener(Feeds(gateway))).begins(None)
         store.news.clear()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import aclosing
 from typing import Any
 
 import pytest
@@ -560,12 +559,15 @@ async def test_followers_read_for_themselves_when_the_news_cannot_be_read() -> N
 
 
 async def test_the_store_is_closed_after_the_gateway() -> None:
-    store = MemoryStore()
-    async with Gateway(store).running():
-        changes = store.changes()
+    closed = []
 
-    async with asyncio.timeout(5), aclosing(changes):  # type: ignore[type-var]  # a generator
-        assert [item async for item in changes] == []
+    class Closing(MemoryStore):
+        async def close(self) -> None:
+            closed.append(gateway.has_ended_streams)
+
+    async with (gateway := Gateway(Closing())).running():
+        assert closed == []
+    assert closed == [True]
 
 
 # following, as a property

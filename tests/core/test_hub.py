@@ -125,7 +125,7 @@ async def test_news_serves_only_who_is_not_behind_it() -> None:
     assert news.since(4) is None
     assert [one.position for one in news.since(5) or ()] == [6, 7]
     assert [one.position for one in news.since(6) or ()] == [7]
-    assert news.since(7) == ()
+    assert news.since(7) == []
     assert News(5, None, topic).since(5) is None
     assert News(None, (event(6),), topic).since(5) is None
 

@@ -14,12 +14,12 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
-from dataclasses import astuple
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import pytest
+from msgspec.structs import astuple
 
 from sayso.errors import StoreDamaged, StoreFailed, StoreTooNew
 from sayso.model import STATUSES

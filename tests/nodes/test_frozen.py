@@ -103,13 +103,13 @@ async def test_when_the_node_that_keeps_the_deadlines_stands_still_another_keeps
             late = await ask(here, execution_id="late", timeout=3)
             still.freeze()
             try:
-                async with asyncio.timeout(2 * LEASE):
+                async with asyncio.timeout(4 * LEASE):
                     for one in (early, late):
                         await runs_out(there, one["request_id"])
                 assert keeper(cluster, two) is other
                 assert not await is_running(still)
                 soon = await ask(there, execution_id="soon", timeout=1)
-                async with asyncio.timeout(LEASE):
+                async with asyncio.timeout(2 * LEASE):
                     await runs_out(there, soon["request_id"])
             finally:
                 still.thaw()

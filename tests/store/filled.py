@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
+
+from msgspec import structs
 
 from sayso.keys import KeyWanted, created
 from sayso.model import Request
@@ -87,7 +88,7 @@ async def said(store: Store, *, cursors: tuple[str, ...] = ()) -> dict[str, Any]
     }
     assert isinstance(store, SQLiteStore | PostgresStore)
     return {
-        "events": [astuple(event) for event in events],
+        "events": [structs.astuple(event) for event in events],
         "of each": {run: [e.seq for e in await store.read(run, after=0, limit=EVERY)] for run in runs},
         "open": [event.event_id for event in await store.read(None, after=0, limit=EVERY, open_only=True)],
         "requests": page.requests,

@@ -9,13 +9,15 @@ from datetime import timedelta, timezone
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from sayso import limits
 from sayso.errors import NotFound, RequestMismatch
 from sayso.model import Option, Request
-from sayso.store import SECRET_BYTES, Filter, Kept, Located, Page, Secrets, Store, is_whole
+from sayso.store import SECRET_BYTES, Filter, Hint, Kept, Located, Page, Secrets, Store, is_whole
 from sayso.wire import Event, encode
 from tests.builders import NOW, answered, asked, completed, new_id, request
+from tests.store.hints import Hints
 
 EVERY = 10_000
 LATER = NOW + timedelta(days=1)
@@ -409,65 +411,73 @@ def _texts(log: Sequence[Event]) -> set[Any]:
     return {json.loads(event.data).get("human_feedback") for event in log}
 
 
-# changes
+# hints
 
 
-async def test_changes_name_the_executions_of_what_was_committed(store: Store) -> None:
-    changes = store.changes()
+async def test_hints_name_the_executions_of_what_was_committed(store: Store) -> None:
+    hints = Hints(store)
 
-    async with asyncio.timeout(5):
-        pending = await put(store)
-        assert await anext(changes) == {"run-1"}
-        await settle(store, pending)
-        assert await anext(changes) == {"run-1"}
+    pending = await put(store)
+    assert await hints.names() == {"run-1"}
+    await settle(store, pending)
+    assert await hints.names() == {"run-1"}
 
 
-async def test_changes_wake_a_reader_that_waits(store: Store) -> None:
-    changes = store.changes()
-    waiting = asyncio.ensure_future(anext(changes))
-    await asyncio.sleep(0)
-    assert not waiting.done()
-
+async def test_hints_go_to_who_listens_also_when_the_store_was_opened_again(store: Store) -> None:
+    hints = Hints(store)
+    await store.close()
+    await store.open()
     await put(store, execution_id="run-9")
-
-    async with asyncio.timeout(5):
-        assert await waiting == {"run-9"}
+    assert await hints.names() == {"run-9"}
 
 
-async def test_changes_collapse_until_they_are_read_and_end_with_the_store(store: Store) -> None:
-    changes = store.changes()
-    for execution in ("run-1", "run-2", "run-1"):
-        await put(store, execution_id=execution)
-    await store.close()
+async def test_a_listener_that_fails_is_no_failure_of_a_write(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    def fail(hint: Hint | None) -> None:
+        raise RuntimeError("nobody listens to me")
 
-    async with asyncio.timeout(5):
-        assert [item async for item in changes] == [{"run-1", "run-2"}]
-
-
-async def test_closing_ends_changes_for_a_reader_that_waits(store: Store) -> None:
-    changes = store.changes()
-    waiting = asyncio.ensure_future(anext(changes, "end"))
-    await asyncio.sleep(0)
-
-    await store.close()
-
-    async with asyncio.timeout(5):
-        assert await waiting == "end"
+    store.listen(fail)
+    pending = await put(store)
+    hints = Hints(store)
+    await settle(store, pending)
+    assert await hints.names() == {"run-1"}
+    assert "a hint was lost" in caplog.text
 
 
 async def test_what_changes_nothing_is_no_change(store: Store) -> None:
-    changes = store.changes()
     pending = await put(store)
     await settle(store, pending)
-    async with asyncio.timeout(5):
-        await anext(changes)
+    hints = Hints(store)
 
     await store.put(pending, asked(pending))
     await settle(store, pending)
     await put(store, execution_id="run-2")
 
-    async with asyncio.timeout(5):
-        assert await anext(changes) == {"run-2"}
+    while (names := await hints.names()) == {"run-1"}:
+        """Of before, from a store that is told by its database."""
+    assert names == {"run-2"}
+    assert not hints.left
+
+
+async def test_hints_carry_what_was_written_or_nothing_and_never_half_of_it(store: Store) -> None:
+    hints = Hints(store)
+
+    async def run(execution_id: str) -> None:
+        for _ in range(10):
+            pending = await put(store, execution_id=execution_id)
+            await asyncio.gather(*(settle(store, pending) for _ in range(3)))
+
+    await asyncio.gather(*(run(f"run-{number}") for number in range(5)))
+    logs = {f"run-{number}": await log_of(store, f"run-{number}") for number in range(5)}
+    await store.close()
+    told: dict[str, list[Event] | None] = {}
+    while hints.left:
+        for execution_id, events in (await hints.next() or {}).items():
+            before = told.setdefault(execution_id, [])
+            told[execution_id] = None if events is None or before is None else [*before, *events]
+    assert set(told) == set(logs)
+    for execution_id, events in told.items():
+        log = [structs.astuple(one) for one in logs[execution_id]]
+        assert events is None or [structs.astuple(one) for one in events] == log
 
 
 # close
@@ -487,8 +497,6 @@ async def test_a_closed_store_opens_again(store: Store) -> None:
     assert await store.get(first.request_id) == first
     await put(store)
     assert [event.seq for event in await log_of(store)] == [1, 2]
-    async with asyncio.timeout(5):
-        assert await anext(store.changes()) == {"run-1"}
 
 
 # prune

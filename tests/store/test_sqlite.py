@@ -11,15 +11,16 @@ import struct
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import aclosing, closing, contextmanager
-from dataclasses import astuple
+from contextlib import closing, contextmanager
 from datetime import timedelta
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
+from sayso import limits
 from sayso.errors import NotFound, StoreFailed, StoreInUse, StoreTooNew
 from sayso.model import Request
 from sayso.store import Filter, Put
@@ -28,6 +29,7 @@ from sayso.store.sql import queries
 from sayso.store.sqlite import SQLiteStore
 from sayso.wire import Event
 from tests.builders import NOW, answered, asked, completed, request
+from tests.store.hints import Hints
 
 OWNER = """
 import asyncio, sys
@@ -72,7 +74,7 @@ async def settle(store: SQLiteStore, pending: Request) -> Request:
 async def contents(store: SQLiteStore) -> tuple[list[tuple[Any, ...]], tuple[Request, ...]]:
     """Every event, byte for byte, and every request."""
     events = await store.read(None, after=0, limit=10_000)
-    return [astuple(event) for event in events], (await store.list(Filter(), limit=10_000)).requests
+    return [structs.astuple(event) for event in events], (await store.list(Filter(), limit=10_000)).requests
 
 
 def shell(path: Path) -> closing[sqlite3.Connection]:
@@ -501,14 +503,24 @@ async def test_writes_that_do_not_wait_together_have_a_commit_each(store: SQLite
     assert commits(store.path) - before == 10
 
 
-async def test_changes_tell_of_a_whole_batch_at_once(store: SQLiteStore) -> None:
+async def test_a_hint_tells_of_a_whole_batch_at_once(store: SQLiteStore) -> None:
+    hints = Hints(store)
     with writes_held_back(store.path):
         waiting = [asyncio.ensure_future(put(store, execution_id=f"run-{number % 3}")) for number in range(30)]
         await asyncio.sleep(0)
     await asyncio.gather(*waiting)
 
-    async with asyncio.timeout(5), aclosing(store.changes()) as changes:  # type: ignore[type-var]  # a generator
-        assert await anext(changes) == {"run-0", "run-1", "run-2"}
+    assert await hints.names() == {"run-0", "run-1", "run-2"}
+
+
+async def test_of_a_large_batch_a_hint_has_the_names_alone(store: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "BATCH", 4_000)
+    hints = Hints(store)
+    with writes_held_back(store.path):
+        waiting = [asyncio.ensure_future(put(store, prompt="x" * 1_000)) for _ in range(8)]
+        await asyncio.sleep(0)
+    await asyncio.gather(*waiting)
+    assert None in [events for _ in range(hints.left) for events in (await hints.next() or {}).values()]
 
 
 # the statements

@@ -28,6 +28,10 @@ Stream = tuple[str | None, tuple[str, ...] | None]
 
 _TURN: Final = 1_000
 """Writes until others get their turn: answers must not wait for a large crowd to be told."""
+_CROWD: Final = 64
+"""Members, to tell all of whom takes much longer than a turn of the loop."""
+_TURNS: Final = 16
+"""For how many turns they are kept waiting at most, while more comes."""
 _LINGER: Final = 5.0
 """Seconds that a feed without followers is kept up to date, so that whoever comes back finds its tail."""
 _PAGES: Final = 16
@@ -63,6 +67,9 @@ class Feed:
         self._pending: deque[Event] = deque()
         self._seals: list[int] = []
         """Positions at which somebody joined while events were pending: no block reaches over one."""
+        self._gathered = 0
+        """How much was pending a turn ago."""
+        self._turns_waited = 0
         self._flushed = 0
         self._block: _Block | None = None
         self._is_flushing = False
@@ -207,7 +214,6 @@ class Feed:
             self.close()
             return
         self._topic = news.topic
-        self._topic.listen(self._hear)
         if self.position is None or self._reading is not None:
             return  # whoever looks now looks again
         events = news.since(self.position)
@@ -231,10 +237,11 @@ class Feed:
         self._pages.clear()
         if self._lacks:
             self._lacks.difference_update(event.event_id for event in events)
-        if self._is_flushing or not events or not self._told_to_one(events):
+        if events and (self._is_flushing or not self._told_to_one(events)):
             self._pending.extend(events)
             if not self._is_flushing:
-                self._flush()
+                self._is_flushing = True
+                self._loop.call_soon(self._flush)
 
     def _told_to_one(self, events: Sequence[Event]) -> bool:
         """Whether there is one member alone, and it was told: most executions have one, who is told at once."""
@@ -276,14 +283,25 @@ class Feed:
         self._scatter()
 
     def _flush(self) -> None:
-        """Tells the members what is pending: at once where nothing was, and what comes in the same turn of the loop
-        together in the next one."""
+        """Tells the members what is pending: what came in one turn of the loop, in the next one, together."""
+        if self._block is None and self._is_growing():
+            self._loop.call_soon(self._flush)
+            return
         left = _TURN
         while left > 0 and (block := self._next_block()):
             left -= max(1, self._write(block, left))
         self._is_flushing = left < _TURN  # until a turn has gone by in which there was nothing
         if self._is_flushing:
             self._loop.call_soon(self._flush)
+
+    def _is_growing(self) -> bool:
+        """Whether a crowd had better wait for a turn: more came in this one. One write to each is what takes long."""
+        came, self._gathered = len(self._pending) - self._gathered, len(self._pending)
+        self._turns_waited += 1
+        if came > 0 and self._turns_waited < _TURNS and len(self) >= _CROWD:
+            return True
+        self._gathered = self._turns_waited = 0
+        return False
 
     def _next_block(self) -> _Block | None:
         """What is to be written next, at most limits.BLOCK or a single event."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, NamedTuple, Protocol, TypeVar, runtime_checkable
@@ -87,6 +87,11 @@ class AuditPlace(NamedTuple):
     number: int = 0
 
 
+Hint = Mapping[str, Sequence[Event] | None]
+"""Executions that got events, each with all that it got since it was last named, in order; None: the log has them."""
+Hear = Callable[[Hint | None], None]
+
+
 TAKEN: Final = "This request_id belongs to a question that was settled and then removed; use a new id."
 """What whoever asks under the id of a pruned request is told."""
 
@@ -128,7 +133,7 @@ class Store(Protocol):
         """Makes the store ready, creating it if need be. Raises StoreInUse, StoreTooNew."""
 
     async def close(self) -> None:
-        """Finishes what was begun and lets go of the storage; `changes()` ends. Idempotent."""
+        """Finishes what was begun and lets go of the storage. Idempotent."""
 
     async def put(self, request: Request, fact: InputRequired) -> Put:
         """Stores a new request, its event and its entry in the audit, all or none, durable on return; a taken id
@@ -189,8 +194,9 @@ class Store(Protocol):
     async def release(self, name: str, holder: str) -> None:
         """Gives it back before its time, if it is still `holder`'s."""
 
-    def changes(self) -> AsyncIterator[frozenset[str] | None]:
-        """The executions that got events since the last item (None: any of them). A hint; the log is the truth."""
+    def listen(self, hear: Hear) -> None:
+        """Has `hear` called on the store's loop, soon after each commit, with the executions that got events (None: any
+        of them). Hints; the log is the truth. There is one listener."""
 
     async def prune(self, before: datetime, *, limit: int) -> int:
         """Removes at most `limit` events and things kept, and says how many: of executions whose every request was

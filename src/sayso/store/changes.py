@@ -1,43 +1,48 @@
-"""The hints a store gives after each commit, gathered until somebody reads them. Lives on the store's loop."""
+"""The hints a store gives after each commit. Lives on the store's loop."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Iterable
+import logging
+from collections.abc import Iterable
+
+from sayso import limits
+from sayso.store import Hear, Hint
+from sayso.wire import Event
+
+logger = logging.getLogger(__name__)
 
 
 class Changes:
-    """Executions with new events, or None where it might be any; any number of them collapse into one item per read."""
+    """Carries what a store has to say to whoever listens."""
 
     def __init__(self) -> None:
-        self._executions: set[str] = set()
-        self._any = False
-        self._news = asyncio.Event()
-        self._ended = False
+        self.hear: Hear | None = None
+
+    def append(self, events: Iterable[Event]) -> None:
+        """New events, which come after all that were told here before."""
+        executions: dict[str, list[Event] | None] = {}
+        size = 0
+        for event in events:
+            size += len(event.data)
+            told = executions.setdefault(event.execution_id, [])
+            if size > limits.BATCH:  # whoever follows had better read it at its own pace
+                executions[event.execution_id] = None
+            elif told is not None:
+                told.append(event)
+        self._tell(executions)
 
     def add(self, *executions: str) -> None:
-        self.update(executions)
-
-    def update(self, executions: Iterable[str]) -> None:
-        self._executions.update(executions)
-        self._news.set()
+        """They have new events, which are not at hand."""
+        self._tell(dict.fromkeys(executions))
 
     def add_any(self) -> None:
         """It is not known what became of a write."""
-        self._any = True
-        self._news.set()
+        self._tell(None)
 
-    def end(self) -> None:
-        """What was gathered is still read; then `follow` ends."""
-        self._ended = True
-        self._news.set()
-
-    async def follow(self) -> AsyncIterator[frozenset[str] | None]:
-        """One reader at a time."""
-        while not (self._ended and not self._executions and not self._any):
-            await self._news.wait()
-            self._news.clear()
-            if self._executions or self._any:
-                executions = None if self._any else frozenset(self._executions)
-                self._executions, self._any = set(), False
-                yield executions
+    def _tell(self, hint: Hint | None) -> None:
+        if self.hear is None or hint == {}:
+            return
+        try:
+            self.hear(hint)
+        except Exception:  # what is stored is stored, whoever hears of it
+            logger.exception("a hint was lost; followers read when they look next")

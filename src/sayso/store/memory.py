@@ -6,7 +6,7 @@ import secrets
 import uuid
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import NamedTuple
@@ -22,6 +22,7 @@ from sayso.store import (
     TAKEN,
     AuditPlace,
     Filter,
+    Hear,
     Kept,
     Located,
     Page,
@@ -63,10 +64,10 @@ class MemoryStore:
         self._pruned_to = 0
 
     async def open(self) -> None:
-        self._changes = Changes()
+        """There is nothing to open."""
 
     async def close(self) -> None:
-        self._changes.end()
+        """Nor to close."""
 
     async def put(self, request: Request, fact: InputRequired) -> Put:
         if stored := self._requests.get(request.request_id):
@@ -74,8 +75,10 @@ class MemoryStore:
         if request.request_id in self._tombstones:
             raise RequestMismatch(TAKEN)
         self._requests[request.request_id] = request
-        self._positions[request.request_id] = self._append(fact).position
+        event = self._append(fact)
+        self._positions[request.request_id] = event.position
         self._note(request)
+        self._changes.append([event])
         return Put(request, created=True)
 
     async def settle(self, request: Request, fact: InputCompleted) -> Settled:
@@ -86,8 +89,9 @@ class MemoryStore:
             return Settled(stored, won=False)
         self._requests[request.request_id] = request
         self._fell_silent(request.execution_id, fact.timestamp)
-        self._append(fact)
+        event = self._append(fact)
         self._note(request)
+        self._changes.append([event])
         return Settled(request, won=True)
 
     async def get(self, request_id: str) -> Request | None:
@@ -152,8 +156,8 @@ class MemoryStore:
         if name in self._leases and self._leases[name].holder == holder:
             del self._leases[name]
 
-    def changes(self) -> AsyncIterator[frozenset[str] | None]:
-        return self._changes.follow()
+    def listen(self, hear: Hear) -> None:
+        self._changes.hear = hear
 
     async def prune(self, before: datetime, *, limit: int) -> int:
         left = limit
@@ -238,7 +242,6 @@ class MemoryStore:
         stream.append(event)
         self._log.append(event)
         self._events[event.event_id] = event
-        self._changes.add(fact.execution_id)
         return event
 
     def _note(self, request: Request) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final, TypeVar
@@ -16,7 +16,7 @@ from sayso.audit import Entry
 from sayso.errors import NotFound, RequestMismatch, StoreFailed
 from sayso.keys import Change, Key
 from sayso.model import InputCompleted, InputRequired, Request
-from sayso.store import SECRET_BYTES, TAKEN, AuditPlace, Filter, Kept, Located, Page, Put, Settled
+from sayso.store import SECRET_BYTES, TAKEN, AuditPlace, Filter, Hear, Kept, Located, Page, Put, Settled
 from sayso.store.changes import Changes
 from sayso.store.postgres.address import Address
 from sayso.store.postgres.connection import (
@@ -60,7 +60,6 @@ class PostgresStore:
 
     async def open(self) -> None:
         await prepare(self._address)
-        self._changes = Changes()
         self._watcher = Watcher(self._address, self._changes)
         with failures(f"{self._address.shown} cannot be used"):
             try:
@@ -143,8 +142,8 @@ class PostgresStore:
     async def release(self, name: str, holder: str) -> None:
         await self._rows("release_lease", name, holder)
 
-    def changes(self) -> AsyncIterator[frozenset[str] | None]:
-        return self._changes.follow()
+    def listen(self, hear: Hear) -> None:
+        self._changes.hear = hear
 
     async def prune(self, before: datetime, *, limit: int) -> int:
         return int(await self._value("prune", before, limit))
@@ -223,7 +222,6 @@ class PostgresStore:
     async def _finish(self, writer: Writer) -> None:
         await writer.close()
         await self._let_go()
-        self._changes.end()
 
     async def _let_go(self) -> None:
         if self._watcher is not None:

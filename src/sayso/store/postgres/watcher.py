@@ -89,7 +89,7 @@ class Watcher:
 
     def committed(self, came: Mapping[str, int]) -> None:
         """This process has appended to these executions, up to these positions."""
-        self._changes.update(came)
+        self._changes.add(*came)
         self._told.update(came)
         self._unsaid.update(came)
         self._news.set()
@@ -174,7 +174,7 @@ class Watcher:
             if len(rows) > _CHANGED:
                 self._changes.add_any()
             else:
-                self._changes.update(id for id, last in rows if last > self._told.get(id, 0))
+                self._changes.add(*(id for id, last in rows if last > self._told.get(id, 0)))
             self._told = {id: last for id, last in self._told.items() if last > position}
         self._position = position
         for one in shown:
@@ -202,7 +202,7 @@ class Watcher:
             self._changes.add_any()
         else:
             self._told.update(came)
-            self._changes.update(came)
+            self._changes.add(*came)
 
     async def _notify(self) -> None:
         """Says what was committed, gathered while the last notification was on its way."""

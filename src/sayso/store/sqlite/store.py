@@ -9,18 +9,20 @@ import queue
 import secrets
 import sqlite3
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from datetime import datetime
 from pathlib import Path
 from typing import Final, TypeVar
 
+from msgspec import structs
+
 from sayso.audit import Draft, Entry
 from sayso.errors import NotFound, RequestMismatch, StoreDamaged, StoreFailed
 from sayso.keys import Change, Key
 from sayso.model import Fact, InputCompleted, InputRequired, Request, Status
-from sayso.store import SECRET_BYTES, TAKEN, AuditPlace, Filter, Kept, Located, Page, Put, Settled, within_batch
+from sayso.store import SECRET_BYTES, TAKEN, AuditPlace, Filter, Hear, Kept, Located, Page, Put, Settled, within_batch
 from sayso.store.changes import Changes
 from sayso.store.sql import queries
 from sayso.store.sqlite.check import check_file, mark_of
@@ -43,7 +45,7 @@ from sayso.store.sqlite.rows import (
     row_of_request,
     time_text,
 )
-from sayso.store.sqlite.writer import Work, Writer, Written
+from sayso.store.sqlite.writer import Appended, Work, Writer, Written
 from sayso.wire import Event
 
 T = TypeVar("T")
@@ -68,7 +70,6 @@ class SQLiteStore:
 
     async def open(self) -> None:
         db, mark = await asyncio.to_thread(self._own)
-        self._changes = Changes()
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="sayso-read")
         self._writer = Writer(db, mark, asyncio.get_running_loop(), self._changes)
 
@@ -78,7 +79,6 @@ class SQLiteStore:
         if writer is None or readers is None:
             return
         await asyncio.shield(asyncio.to_thread(self._let_go, writer, readers))
-        self._changes.end()
 
     async def put(self, request: Request, fact: InputRequired) -> Put:
         note = Draft.of(request)
@@ -89,9 +89,10 @@ class SQLiteStore:
                 if stored is None:
                     raise RequestMismatch(TAKEN)
                 return Put(stored, created=False), None
-            row = row_of_request(request) | {"position": _append(db, fact)}
+            event = _append(db, fact)
+            row = row_of_request(request) | {"position": event.position}
             db.execute(_Q["insert_request"], row)
-            return Put(request, created=True), note
+            return Put(request, created=True), Appended(event, note)
 
         return await self._write(write)
 
@@ -100,8 +101,7 @@ class SQLiteStore:
 
         def write(db: sqlite3.Connection) -> Written[Settled]:
             if db.execute(_Q["settle_request"], row_of_request(request)).rowcount:
-                _append(db, fact)
-                return Settled(request, won=True), note
+                return Settled(request, won=True), Appended(_append(db, fact), note)
             stored = get_request(db, request.request_id)
             if stored is None:
                 raise NotFound
@@ -173,8 +173,8 @@ class SQLiteStore:
 
         await self._write(write)
 
-    def changes(self) -> AsyncIterator[frozenset[str] | None]:
-        return self._changes.follow()
+    def listen(self, hear: Hear) -> None:
+        self._changes.hear = hear
 
     async def prune(self, before: datetime, *, limit: int) -> int:
         return await self._write(lambda db: (prune(db, time_text(before), limit), None))
@@ -279,17 +279,18 @@ class SQLiteStore:
         return self._lock.holder()
 
 
-def _append(db: sqlite3.Connection, fact: Fact) -> int:
-    """Writes `fact` as the next event of its execution and says its position."""
+def _append(db: sqlite3.Connection, fact: Fact) -> Event:
+    """Writes `fact` as the next event of its execution."""
     if isinstance(fact, InputRequired):
         counted = db.execute(_Q["count_asked"], {"execution_id": fact.execution_id})
     else:
         settled = {"execution_id": fact.execution_id, "settled_at": time_text(fact.timestamp)}
         counted = db.execute(_Q["count_settled"], settled)
     (seq,) = counted.fetchone()
-    position = db.execute(_Q["append_event"], row_of_event(Event.of(fact, position=0, seq=seq))).lastrowid
+    event = Event.of(fact, position=0, seq=seq)
+    position = db.execute(_Q["append_event"], row_of_event(event)).lastrowid
     assert position is not None  # noqa: S101 - an INSERT has one
-    return position
+    return structs.replace(event, position=position)
 
 
 def _tombstone(request_id: str, execution_id: str, status: Status, settled_by: str, settled_at: str) -> Request:

@@ -18,6 +18,7 @@ from sayso.store.sql import queries
 from sayso.store.sqlite.entries import append_entries
 from sayso.store.sqlite.file import failures
 from sayso.store.sqlite.mark import Mark
+from sayso.wire import Event
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
@@ -78,7 +79,7 @@ class Writer:
             with failures():
                 db.execute("BEGIN IMMEDIATE")
                 outcomes = [self._attempt(db, job) for job in batch]
-                append_entries(db, [*_notes(outcomes)])
+                append_entries(db, [one.note for one in _appended(outcomes)])
                 (position,) = db.execute(_Q["last_position"]).fetchone()
                 db.execute("COMMIT")
             self._mark.raise_to(position)
@@ -114,18 +115,24 @@ class Writer:
                 job.future.set_exception(outcome)
             else:
                 job.future.set_result(outcome[0])
-        if changed := {note.execution_id for note in _notes(outcomes)}:
-            self._changes.update(changed)
+        self._changes.append(one.event for one in _appended(outcomes))
 
 
-def _notes(outcomes: list[Any]) -> Iterator[Draft]:
+def _appended(outcomes: list[Any]) -> Iterator[Appended]:
     for outcome in outcomes:
         if not isinstance(outcome, BaseException) and outcome[1] is not None:
             yield outcome[1]
 
 
-Written = tuple[T, Draft | None]
-"""What a write gives back, and the note of the change that it made: its execution got an event."""
+class Appended(NamedTuple):
+    """An event that a write has appended, and the note of the change that it made."""
+
+    event: Event
+    note: Draft
+
+
+Written = tuple[T, Appended | None]
+"""What a write gives back, and what it appended."""
 Work = Callable[[sqlite3.Connection], Written[T]]
 
 
