@@ -7,9 +7,11 @@ import logging
 import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from sayso import limits
 from sayso.asking import as_request, default_answer
@@ -68,8 +70,7 @@ _AGAIN: Final = 1.0
 """Seconds until what the store failed to read is read again."""
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(Struct, frozen=True):
     """How far a follower has come: after `position` in the stream of `execution_id` (None: all executions).
 
     Until `open_until`, only requests that are still open are shown: how the stream of all executions begins. `era`: of
@@ -84,8 +85,7 @@ class Place:
     among: tuple[str, ...] | None = None
 
 
-@dataclass(frozen=True)
-class Batch:
+class Batch(Struct, frozen=True):
     """What a follower gets: the events since its place, and its new place.
 
     `cursor`: what the place is called outside, where that is known without an event. `more`: there are further events

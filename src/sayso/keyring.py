@@ -25,6 +25,7 @@ class Keyring:
         self._store = store if isinstance(store, Keys) else None
         self._clock = clock
         self._known: dict[str, Key] = {}
+        self._has_any_admin = False
         self._read_at = float("-inf")
         self._reads = 0
         self._reading = asyncio.Lock()
@@ -68,10 +69,6 @@ class Keyring:
             await self._look(limits.KEYS_FRESH)
         return self._has_any_admin
 
-    @property
-    def _has_any_admin(self) -> bool:
-        return any("admin" in key.scopes for key in self._known.values())
-
     async def has_admin(self) -> bool:
         """Whether a key that can make keys is live."""
         await self._look(limits.KEYS_FRESH)
@@ -84,7 +81,7 @@ class Keyring:
         key = None if id is None else await self.live(id)
         if key is None or not key.opens_with(secret):
             return None
-        self._use(key.id)
+        self.used(key.id)
         return key
 
     async def live(self, id: str) -> Key | None:
@@ -197,6 +194,7 @@ class Keyring:
             began = self._clock.monotonic()
             found = await self._store.keys()
             self._known, self._read_at = {key.id: key for key in found}, began
+            self._has_any_admin = any("admin" in key.scopes for key in found)
             self._written = {id: at for id, at in self._written.items() if id in self._known}
 
     def _end_held(self) -> None:
@@ -207,7 +205,8 @@ class Keyring:
                 for end in self._held.pop(id):
                     end()
 
-    def _use(self, id: str) -> None:
+    def used(self, id: str) -> None:
+        """Notes that somebody came by this key."""
         now = self._clock.monotonic()
         if now - self._written.get(id, float("-inf")) >= limits.KEY_USED:
             self._written[id] = now

@@ -165,17 +165,17 @@ def test_keys_and_addresses_have_their_caps_and_what_ended_counts_no_more(monkey
             pass
         with calls.of_key(other):
             pass
-    with calls.of_address("192.0.2.1"), calls.of_address("192.0.2.1"):
-        with pytest.raises(TooMany, match="one address"), calls.of_address("192.0.2.1"):
+    with calls.begun("192.0.2.1", None), calls.begun("192.0.2.1", None):
+        with pytest.raises(TooMany, match="one address"), calls.begun("192.0.2.1", None):
             pass
-        with calls.of_address("192.0.2.9"):
+        with calls.begun("192.0.2.9", None):
             pass
     with ExitStack() as stack:
         for _ in range(9):
-            stack.enter_context(calls.of_address("127.0.0.1"))
+            stack.enter_context(calls.begun("127.0.0.1", None))
             stack.enter_context(calls.of_key(ANYONE))
             stack.enter_context(calls.of_key(None))
-    with calls.of_key(mine), calls.of_address("192.0.2.1"):
+    with calls.of_key(mine), calls.begun("192.0.2.1", None):
         pass
     assert not calls._of_key
     assert not calls._of_address

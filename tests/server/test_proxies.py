@@ -9,6 +9,7 @@ import pytest
 
 from sayso import HumanInputServer, limits
 from sayso.errors import Misconfigured
+from sayso.server.caller import Caller
 from sayso.server.calls import Calls
 from tests.server.raw import AUTHORISED, call
 from tests.server.test_doors import ROADS, Road
@@ -20,13 +21,13 @@ Serve = Callable[..., HumanInputServer]
 def seen(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Whose address each call was counted for."""
     addresses: list[str] = []
-    of_address = Calls.of_address
+    begun = Calls.begun
 
-    def noted(calls: Calls, address: str) -> Any:
+    def noted(calls: Calls, address: str, caller: Caller | None) -> Any:
         addresses.append(address)
-        return of_address(calls, address)
+        return begun(calls, address, caller)
 
-    monkeypatch.setattr(Calls, "of_address", noted)
+    monkeypatch.setattr(Calls, "begun", noted)
     return addresses
 
 

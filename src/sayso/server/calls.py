@@ -23,11 +23,6 @@ class Open:
         for count, name in counts:
             count[name] += 1
 
-    def with_(self, other: Open) -> Open:
-        """Both, in one; the other is not needed any more."""
-        self._counts += other._counts
-        return self
-
     def over(self) -> None:
         """Idempotent."""
         counts, self._counts = self._counts, ()
@@ -52,26 +47,23 @@ class Calls:
 
     def begun(self, address: str, caller: Caller | None) -> Open:
         """One more of both. Raises TooMany."""
-        of_address = self.of_address(address)
-        try:
-            return of_address.with_(self.of_key(caller))
-        except TooMany:
-            of_address.over()
-            raise
-
-    def of_address(self, address: str) -> Open:
-        """One more of this address. Raises TooMany."""
         if self._of_address.get(address, 0) >= limits.CONNECTIONS_PER_ADDRESS and not is_this_machine(address):
             raise TooMany(f"one address may have {limits.CONNECTIONS_PER_ADDRESS} calls and streams open at once")
-        return Open((self._of_address, address))
+        if caller is None or caller.name is None:
+            return Open((self._of_address, address))
+        self._check_key(caller.name)
+        return Open((self._of_address, address), (self._of_key, caller.name))
 
     def of_key(self, caller: Caller | None) -> Open:
         """One more of the caller's key, by whichever way it came. Raises TooMany."""
         if caller is None or caller.name is None:
             return Open()
-        if self._of_key.get(caller.name, 0) >= limits.CALLS_PER_KEY:
-            raise TooMany(f"one key may have {limits.CALLS_PER_KEY} calls and streams open at once")
+        self._check_key(caller.name)
         return Open((self._of_key, caller.name))
+
+    def _check_key(self, name: str) -> None:
+        if self._of_key.get(name, 0) >= limits.CALLS_PER_KEY:
+            raise TooMany(f"one key may have {limits.CALLS_PER_KEY} calls and streams open at once")
 
 
 class Counted:

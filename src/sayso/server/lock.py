@@ -41,8 +41,9 @@ class Lock:
     def still_admits(self, caller: Caller, keys: Keyring) -> bool:
         """Whether whoever was admitted by what it sends, and sends it again, is, as far as can be told at once."""
         if caller.key is not None:
+            keys.used(caller.key)
             return keys.is_known_to_live(caller.key)
-        return caller == SERVER_KEY or (self._hash is None and caller == ANYONE and keys.are_known_to_be_needless)
+        return caller is SERVER_KEY or (self._hash is None and caller is ANYONE and keys.are_known_to_be_needless)
 
     def mark_of(self, caller: Caller, secret: bytes) -> str:
         """Tells the caller's key from others, and nothing of the key. `secret`: of the store."""

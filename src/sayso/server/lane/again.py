@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import re
-from typing import Final, Self
+from typing import Self
 
 from sayso.server.access import CallersAccess
-
-_CURSOR: Final = re.compile(rb"[A-Za-z0-9_-]{1,64}")
 
 
 class Again:
@@ -39,10 +36,11 @@ class Again:
         return self
 
     def cursor_in(self, data: bytes) -> str | None:
-        """The cursor, where this is that call; "" where that has none, and begins at the beginning."""
+        """What stands where the cursor was, where all else is that call; "" where that has none, and begins at the
+        beginning. Whether it is a cursor only a look at the log can say."""
         if not self._has_cursor:
             return "" if data == self._before else None
-        if not (data.startswith(self._before) and data.endswith(self._after)):
+        if len(data) <= self._length or not (data.startswith(self._before) and data.endswith(self._after)):
             return None
         cursor = data[len(self._before) : len(data) - len(self._after)]
-        return cursor.decode() if _CURSOR.fullmatch(cursor) and len(data) == self._length + len(cursor) else None
+        return cursor.decode() if cursor.isascii() else None

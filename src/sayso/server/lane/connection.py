@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from msgspec.structs import replace
 from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
 from starlette.types import Scope
@@ -24,9 +25,10 @@ from sayso.server.lane.again import Again
 from sayso.server.lane.arrived import Arrived
 from sayso.server.lane.head import Head, recognised
 from sayso.server.lane.poll import Poll
+from sayso.server.lane.regulars import Regular
 from sayso.server.lane.sse import EventStream
 from sayso.server.lane.stream import Stream
-from sayso.server.lane.websocket import Socket, accept_key
+from sayso.server.lane.websocket import Socket, accept_key, accept_of
 from sayso.server.lane.written import last_of_connection, page, poll_events, sse_head, ws_head
 from sayso.server.longpoll import first_page, next_page, whole_page
 from sayso.server.problems import raw_problem
@@ -52,10 +54,9 @@ class Connection(asyncio.Protocol):
         "_early",
         "_idle_since",
         "_is_paused",
-        "_known",
+        "_more",
         "_place",
         "_poll",
-        "_scope",
         "lane",
         "transport",
     )
@@ -69,7 +70,8 @@ class Connection(asyncio.Protocol):
         self._poll: Poll | None = None
         self._cut: asyncio.TimerHandle | None = lane.loop.call_later(limits.RECEIVE, self._too_late)
         self._early = b""
-        self._scope: Scope | None = None
+        self._more: tuple[tuple[bytes, bytes], ...] = ()
+        """Headers that its answers carry besides."""
         self._caller: Caller | None = None
         """Of the last poll."""
         self._again: Again | None = None
@@ -91,7 +93,7 @@ class Connection(asyncio.Protocol):
         head = recognised(data) if data.startswith(_LIKE) else None
         if head is None:
             self._hand_over(data)
-        else:
+        elif not self._is_regular(head):
             self._call = self.lane.loop.create_task(self._answer(head, data))
 
     def pause_writing(self) -> None:
@@ -141,7 +143,7 @@ class Connection(asyncio.Protocol):
         if error.status >= 500:
             logger.error("call failed", exc_info=error, extra={"code": error.code})
         if not self.transport.is_closing():
-            self.transport.write(raw_problem(error, *(staying_with_tls(self._scope) if self._scope else ())))
+            self.transport.write(raw_problem(error, *self._more))
             self._close()
 
     @property
@@ -186,11 +188,29 @@ class Connection(asyncio.Protocol):
         feed.join(self._poll, position)
         self._poll.hold(feed, cursor, again.wait, again.use.caller.key, open.over)
 
+    def _is_regular(self, head: Head) -> bool:
+        """Whether whoever calls did so before, by the same head; then its stream has begun, without a task."""
+        facts = self._facts(head)
+        regular = self.lane.regulars.find(head, facts)
+        if regular is None:
+            return False
+        self._more = regular.more
+        try:
+            open = self.lane.application.calls.begun(_caller_at(facts), regular.use.caller)
+        except SaysoError as error:
+            self.refuse(error)
+            return True
+        accept = accept_of(head.key[1]) if head.road == "ws" and head.key else None
+        batch = Batch(Place(head.execution_id, 0, era=self.lane.gateway.era))
+        self._begin(accept, Arrived(self.lane, self.transport, self._place, regular.use, open), batch)
+        return True
+
     async def _answer(self, head: Head, data: bytes) -> None:
         """Reads on until the call is answered, or is another's."""
         try:
-            scope = head.scope(self._facts(head))
-            if scope is None or not (await self._admitted(head, scope, data)):
+            facts = self._facts(head)
+            scope = head.scope(facts)
+            if scope is None or not (await self._admitted(head, facts, scope, data)):
                 self._hand_over(data)
         except SaysoError as error:
             self.refuse(error)
@@ -201,13 +221,13 @@ class Connection(asyncio.Protocol):
             if self._call is asyncio.current_task():
                 self._call = None
 
-    async def _admitted(self, head: Head, scope: Scope, data: bytes) -> bool:
+    async def _admitted(self, head: Head, facts: Mapping[str, Any], scope: Scope, data: bytes) -> bool:
         """Whether the call was this lane's; then it has been begun, or answered."""
         headers = Headers(scope=scope)
         accept = accept_key(headers) if head.road == "ws" else None
         if (accept is None) if head.road == "ws" else ("origin" in headers):
             return False  # a handshake that is none, or a page of another origin
-        self._scope = scope
+        self._more = staying_with_tls(scope)
         await self.lane.from_its_caller(scope)
         caller = await self.lane.application.door.admit(shape.checked(scope))
         if caller is None:
@@ -225,9 +245,11 @@ class Connection(asyncio.Protocol):
                     undone.pop_all()
                 return True
             batch = await self._start(use, execution_id, cursor)
+            if cursor is None:
+                self.lane.regulars.remember(head, facts, Regular(use, self._more))
             if not self.transport.is_closing():
                 undone.pop_all()
-                self._begin(accept, scope, Arrived(self.lane, self.transport, self._place, use, open), batch)
+                self._begin(accept, Arrived(self.lane, self.transport, self._place, use, open), batch)
         return True
 
     async def _start(self, use: CallersAccess, execution_id: str | None, cursor: str | None) -> Batch:
@@ -241,7 +263,7 @@ class Connection(asyncio.Protocol):
         batch = await begin(use, execution_id, cursor)
         return batch if batch.place.among == among else replace(batch, place=replace(batch.place, among=among))
 
-    def _begin(self, accept: bytes | None, scope: Scope, arrived: Arrived, batch: Batch) -> None:
+    def _begin(self, accept: bytes | None, arrived: Arrived, batch: Batch) -> None:
         """From here on the connection is a stream's; a WebSocket's where there is something to accept it with."""
         self._leave()
         stream: Stream
@@ -249,7 +271,7 @@ class Connection(asyncio.Protocol):
             self.transport.write(ws_head(accept))
             stream = Socket(arrived)
         else:
-            self.transport.write(sse_head(staying_with_tls(scope)))
+            self.transport.write(sse_head(self._more))
             stream = EventStream(arrived)
         if self._early:
             self.transport.resume_reading()
@@ -340,9 +362,9 @@ def _of_all(place: Place) -> Place:
     return place if place.among is None else replace(place, among=None)
 
 
-def _caller_at(scope: Scope) -> str:
+def _caller_at(facts: Mapping[str, Any]) -> str:
     """The caller's address; "" where there is none."""
-    return str((scope.get("client") or ("",))[0])
+    return str((facts.get("client") or ("",))[0])
 
 
 def _address(info: Any) -> tuple[str, int] | None:

@@ -17,6 +17,8 @@ _LINE: Final = re.compile(
 """A target of printable ASCII without escapes."""
 _HEADERS: Final = re.compile(rb"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*\r\n)*\r\n")
 """Names of token characters, no folded lines, no control characters (RFC 9110, 5.5)."""
+_KEY: Final = re.compile(rb"(?i)(?:\A|\n)sec-websocket-key:[ \t]*([a-z0-9+/]{22}==)[ \t]*\r")
+"""Sixteen bytes in base64 (RFC 6455, 4.1): the one header that is another in each handshake of a client."""
 _ELSEWHERE: Final = frozenset({b"content-length", b"transfer-encoding", b"expect", b"te", b"trailer"})
 """Whoever sends one of these has a body, or wants more than is done here."""
 
@@ -32,6 +34,11 @@ class Head:
         self.execution_id: str | None = None if line["execution"] is None else line["execution"].decode()
         self.query: bytes = line["query"] or b""
         self.headers = headers
+
+    @property
+    def key(self) -> re.Match[bytes] | None:
+        """Where in `headers` a handshake's key is, as group 1."""
+        return _KEY.search(self.headers)
 
     def scope(self, transport_facts: dict[str, Any]) -> Scope | None:
         """As ASGI has it; None where the call wants something else than its address promises."""

@@ -16,6 +16,8 @@ from sayso.gateway import Gateway
 from sayso.server.app import Application
 from sayso.server.connections import Place
 from sayso.server.lane.connection import Connection
+from sayso.server.lane.later import Later
+from sayso.server.lane.regulars import Regulars
 from sayso.server.lane.stream import Stream
 from sayso.server.lane.websocket import Socket
 from sayso.server.lane.written import HEARTBEAT_CHUNK, sse_events
@@ -47,6 +49,9 @@ class Lane:
         self.connections: set[Connection] = set()
         """Those that have asked nothing yet, or poll."""
         self.streams: set[Stream] = set()
+        self.later = Later(self.loop)
+        self.has_proxies = bool(proxies)
+        self.regulars = Regulars(self)
         self._forwarded = ProxyHeadersMiddleware(_nothing, list(proxies)) if proxies else None  # type: ignore[arg-type]
         self._turn = 0
 

@@ -28,7 +28,7 @@ class Poll(Member):
         self._connection = connection
         self._cursor: str | None = None
         self._key: str | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | int | None = None
         self._over: Callable[[], None] | None = None
 
     @property
@@ -39,7 +39,7 @@ class Poll(Member):
         """It is a member of `feed`; `cursor` is of the place at which it joined."""
         lane = self._connection.lane
         self._cursor, self._key, self._over = cursor, key, over
-        self._timer = lane.loop.call_later(wait, self._time_out)
+        self._timer = lane.later.after(wait, self)
         if key is not None:
             lane.gateway.keys.watch(key, self._key_ended)
 
@@ -49,16 +49,16 @@ class Poll(Member):
 
     def lag(self, place: Place) -> None:
         """What came cannot be told as it is; the client reads it when it asks again."""
-        self._time_out()
+        self.time_out()
 
     def end(self) -> None:
-        self._time_out()
+        self.time_out()
 
     def let_go(self) -> None:
         """It is held no more. Idempotent."""
         self.leave()
         if self._timer is not None:
-            self._timer.cancel()
+            self._connection.lane.later.off(self._timer, self)
             self._timer = None
         if self._key is not None:
             self._connection.lane.gateway.keys.unwatch(self._key, self._key_ended)
@@ -67,7 +67,7 @@ class Poll(Member):
             over, self._over = self._over, None
             over()
 
-    def _time_out(self) -> None:
+    def time_out(self) -> None:
         self.let_go()
         self._connection.say(page(events_page((), cursor=self._cursor, more=False, reset=None)))
 

@@ -49,6 +49,11 @@ def accept_key(headers: Headers) -> bytes | None:
             return None
     except binascii.Error:
         return None
+    return accept_of(key)
+
+
+def accept_of(key: bytes) -> bytes:
+    """The same, of a key that was found to be one."""
     return base64.b64encode(hashlib.sha1(key + _GUID, usedforsecurity=False).digest())
 
 
