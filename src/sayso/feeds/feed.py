@@ -56,6 +56,8 @@ class Feed:
         self._gateway = feeds.gateway
         self._era = feeds.gateway.era
         self._members: dict[Encode, dict[Member, None]] = {}
+        self._only: Member | None = None
+        """The member, where there is one alone."""
         self._visitors = 0
         self._left_at = 0.0
         self._tail = Tail()
@@ -157,6 +159,7 @@ class Feed:
     def join(self, member: Member, position: int) -> None:
         """From now on `member`, which knows everything up to `position`, is told."""
         member.feed, member.joined = self, position
+        self._only = None if self._members else member
         self._members.setdefault(member.encode, {})[member] = None
         if position != self._flushed:
             insort(self._seals, position)
@@ -170,6 +173,8 @@ class Feed:
         if not members:
             self._members.pop(member.encode, None)
             self._linger()
+        left = next(iter(self._members.values()), {})
+        self._only = next(iter(left)) if len(left) == len(self._members) == 1 else None
 
     def tell(self, encode: Encode, data: bytes) -> None:
         """Writes something to the members of a transport that is no event, as a heartbeat; not to who takes nothing."""
@@ -245,21 +250,14 @@ class Feed:
 
     def _told_to_one(self, events: Sequence[Event]) -> bool:
         """Whether there is one member alone, and it was told: most executions have one, who is told at once."""
-        if (
-            len(self._members) != 1
-            or self._seals
-            or (len(events) > 1 and sum(len(e.data) for e in events) > limits.BLOCK)
-        ):
+        member = self._only
+        if member is None or self._seals or member.is_paused or member.joined >= events[0].position:
             return False
-        ((encode, members),) = self._members.items()
-        if len(members) != 1:
-            return False
-        (member,) = members
-        if member.is_paused or member.joined >= events[0].position:
+        if len(events) > 1 and sum(len(event.data) for event in events) > limits.BLOCK:
             return False
         self._flushed = events[-1].position
         self.told_at = self._loop.time()
-        member.write(encode(events))
+        member.write(member.encode(events))
         return True
 
     async def _read_on(self) -> None:
@@ -353,7 +351,7 @@ class Feed:
     def _drop_tail(self) -> None:
         self._feeds.may_hold(-self._tail.size)
         self._pages.clear()
-        self._tail = Tail(self.position or 0)
+        self._tail.drop(self.position or 0)
 
     def _scatter(self) -> None:
         """Everyone reads on for itself: the log went back, something is missing, or it cannot be read."""

@@ -38,6 +38,11 @@ class Tail:
             self.start, self.start_id = gone.position, gone.event_id
         return self.size - before
 
+    def drop(self, position: int) -> None:
+        """Forgets all of it; what is held next comes after `position`."""
+        self._events.clear()
+        self.size, self.start, self.start_id = 0, position, None
+
     def after(self, position: int) -> Sequence[Event] | None:
         return None if position < self.start else [event for event in self._events if event.position > position]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from sayso import limits
 from sayso.store import Hear, Hint
@@ -18,8 +18,11 @@ class Changes:
     def __init__(self) -> None:
         self.hear: Hear | None = None
 
-    def append(self, events: Iterable[Event]) -> None:
+    def append(self, events: Sequence[Event]) -> None:
         """New events, which come after all that were told here before."""
+        if len(events) == 1:
+            self._tell({events[0].execution_id: events})
+            return
         executions: dict[str, list[Event] | None] = {}
         size = 0
         for event in events:

@@ -17,6 +17,9 @@ CLOSE: Final = 0x8
 PING: Final = 0x9
 PONG: Final = 0xA
 _FINAL: Final = 0x80
+_SHORT: Final = struct.Struct("!BB").pack
+_MEDIUM: Final = struct.Struct("!BBH").pack
+_LONG: Final = struct.Struct("!BBQ").pack
 
 _EVENTS_PAGE: Final = {"Content-Type": "application/json", "Cache-Control": "no-store"}
 
@@ -25,12 +28,10 @@ def frame(opcode: int, payload: bytes) -> bytes:
     """A whole message, or control frame, of a server (RFC 6455, 5.2)."""
     length = len(payload)
     if length < 126:
-        head = struct.pack("!BB", _FINAL | opcode, length)
-    elif length < 1 << 16:
-        head = struct.pack("!BBH", _FINAL | opcode, 126, length)
-    else:
-        head = struct.pack("!BBQ", _FINAL | opcode, 127, length)
-    return head + payload
+        return _SHORT(_FINAL | opcode, length) + payload
+    if length < 1 << 16:
+        return _MEDIUM(_FINAL | opcode, 126, length) + payload
+    return _LONG(_FINAL | opcode, 127, length) + payload
 
 
 def closing(code: int, reason: str) -> bytes:
@@ -48,6 +49,8 @@ def sse_events(events: Sequence[Event]) -> bytes:
 
 
 def ws_events(events: Sequence[Event]) -> bytes:
+    if len(events) == 1:
+        return frame(TEXT, events[0].data)
     return b"".join([frame(TEXT, event.data) for event in events])
 
 

@@ -115,7 +115,7 @@ class Writer:
                 job.future.set_exception(outcome)
             else:
                 job.future.set_result(outcome[0])
-        self._changes.append(one.event for one in _appended(outcomes))
+        self._changes.append([one.event for one in _appended(outcomes)])
 
 
 def _appended(outcomes: list[Any]) -> Iterator[Appended]:
