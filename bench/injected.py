@@ -94,7 +94,7 @@ class _Publisher(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._received += data
         head, found, body = self._received.partition(b"\r\n\r\n")
-        if not found or len(body) < int(head.lower().rpartition(b"content-length:")[2].split(b"\r\n")[0]):
+        if not found or len(body) < int(head.rpartition(b" ")[2]):  # the length is the last header
             return
         self._received = b""
         self._store.inject(head.split(b" ", 2)[1].removeprefix(b"/pub/").decode(), body)
