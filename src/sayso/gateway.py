@@ -8,7 +8,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Final, Literal
+from typing import Final
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -17,6 +17,7 @@ from sayso import limits
 from sayso.asking import as_request, default_answer
 from sayso.audit import Entry
 from sayso.clock import Clock
+from sayso.counts import Counts
 from sayso.deadlines import Deadlines
 from sayso.errors import (
     AlreadySettled,
@@ -34,6 +35,7 @@ from sayso.hub import Hub, Topic
 from sayso.keyring import Keyring
 from sayso.keys import fits
 from sayso.kinds import resolve
+from sayso.meters import Meters, Metric
 from sayso.model import (
     ASKER_GONE,
     HTTP,
@@ -52,9 +54,10 @@ from sayso.orphans import Orphans, OthersOrphans
 from sayso.quotas import Quotas
 from sayso.readiness import Readiness
 from sayso.retention import Retention
-from sayso.store import SECRET_BYTES, AuditPlace, Filter, Hint, Page, Secrets, Shared, Store, is_whole
+from sayso.store import SECRET_BYTES, AuditPlace, Filter, Hint, Metered, Page, Secrets, Shared, Store, is_whole
+from sayso.waiting import MOST, Open, Waiting
 from sayso.waker import Waker
-from sayso.wire import Event, Reset
+from sayso.wire import Event, Reason, Reset
 
 logger = logging.getLogger(__name__)
 
@@ -121,6 +124,12 @@ class Gateway:
         self._orphans = Orphans(self._orphaned, self.abandon)
         self._quotas = Quotas(store.pending)
         self._readiness = Readiness(self._clock, self._write_nothing)
+        self._waiting = Waiting(self._clock, self._look_what_waits)
+        self.counts = Counts()
+        self.meters = Meters(self.counts.read)
+        """What this process counts; whatever runs beside the gateway adds its own."""
+        if isinstance(store, Metered):
+            self.meters.add(store.metrics)
         self._opened_at = 0
         self.on_written: Callable[[str, str], None] = lambda execution_id, event_id: None
         """Called with each event that this process has written, once it is durable and before its writer hears so."""
@@ -140,7 +149,13 @@ class Gateway:
             async with asyncio.TaskGroup() as tasks:
                 kept = [
                     tasks.create_task(keeping)
-                    for keeping in (self._waker.keep(), self._deadlines.keep(), self.keys.keep(), self._quotas.keep())
+                    for keeping in (
+                        self._waker.keep(),
+                        self._deadlines.keep(),
+                        self.keys.keep(),
+                        self._quotas.keep(),
+                        self._waiting.keep(),
+                    )
                 ]
                 if self._retention is not None:
                     kept.append(tasks.create_task(self._retention.keep()))
@@ -198,6 +213,7 @@ class Gateway:
         stored, created = await self._store.put(request, InputRequired.of(request))
         if created:
             self._quotas.asked(stored)
+            self.counts.asked(stored)
             self.on_written(stored.execution_id, stored.asked_event_id)
         if not stored.same_question(request):
             raise RequestMismatch
@@ -344,6 +360,10 @@ class Gateway:
                 return await self.get(request_id)
             topic = news.topic
 
+    async def metrics(self) -> Sequence[Metric]:
+        """What there is to watch here, at this moment; what waits, as of a few seconds ago."""
+        return [*await self._waiting.read(), *self.meters.read()]
+
     async def start(
         self, execution_id: str | None, last_event_id: str | None, *, among: tuple[str, ...] | None = None
     ) -> Batch:
@@ -435,9 +455,10 @@ class Gateway:
             return await self._store.secret(name)
         return self._own_secrets.setdefault(name, secrets.token_bytes(SECRET_BYTES))
 
-    async def _reset(self, place: Place, reason: Literal["unknown-cursor", "foreign-cursor"]) -> Batch:
+    async def _reset(self, place: Place, reason: Reason) -> Batch:
         filter = Filter(status=_OPEN, execution_id=place.execution_id, among=place.among)
         page = await self._store.list(filter, limit=_RESET_REQUESTS)
+        self.counts.reset(reason)
         reset = Reset(reason, page.head_event_id, page.requests, page.next is not None)
         after = replace(place, position=page.head, open_until=0, era=self.era)
         return Batch(after, cursor=page.head_event_id, reset=reset)
@@ -461,6 +482,7 @@ class Gateway:
         stored, won = await self._store.settle(request, InputCompleted.of(request))
         if won:
             self._quotas.settled(stored)
+            self.counts.settled(stored)
             self.on_written(stored.execution_id, stored.settled_event_id or "")
         return stored if won else _first_answer(stored, answer_id)
 
@@ -482,6 +504,11 @@ class Gateway:
         filter = Filter(status=_OPEN, due_before=before, durable=durable)
         page = await self._store.list(filter, limit=limits.PAGE)
         return page.requests, page.next is not None
+
+    async def _look_what_waits(self) -> Open:
+        number = await self._store.count_open(MOST)
+        first = (await self._store.list(Filter(status=_OPEN), limit=1)).requests
+        return Open(number, first[0].created_at if first else None)
 
     async def _write_nothing(self) -> None:
         """A write like any other: a lease that is over as it is taken, by a name that no caller can give."""

@@ -256,6 +256,7 @@ class HumanInputServer:
                         lane=lambda make: Lane(served, gateway, make, self._proxies),
                         tls=tls,
                         proxies=self._proxies,
+                        refused=served.refusals.add,
                     ):
                         yield
 

@@ -17,7 +17,7 @@ from sayso import limits
 from sayso.errors import Fault, Invalid, NameTaken, NotFound
 from sayso.model import ID_RULE, Moment, is_id
 
-Scope = Literal["ask", "answer", "read", "admin"]
+Scope = Literal["ask", "answer", "read", "metrics", "admin"]
 SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
 
 DEFAULT: Final = "default"

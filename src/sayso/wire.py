@@ -76,6 +76,11 @@ class Event(Struct, frozen=True, eq=False, dict=True, weakref=True):
         return before + name[:-2], name[-1:] + after
 
 
+Reason = Literal["unknown-cursor", "foreign-cursor"]
+REASONS: Final[tuple[Reason, ...]] = get_args(Reason)
+"""Why a cursor means nothing."""
+
+
 @dataclass(frozen=True)
 class Reset:
     """Tells a follower that its cursor means nothing here, and what is open instead.
@@ -83,7 +88,7 @@ class Reset:
     `event_id` is where the stream goes on from; `more`: further requests are open, `GET /requests` has them all.
     """
 
-    reason: Literal["unknown-cursor", "foreign-cursor"]
+    reason: Reason
     event_id: str
     requests: tuple[Request, ...]
     more: bool
@@ -331,6 +336,11 @@ _ERRORS: Final[dict[str, type[SaysoError]]] = {
     )
 }
 """By code; `server-stopped` is left out, since to a client it is no more than unavailable."""
+CODES: Final = (
+    *_ERRORS,
+    *(kind.code for kind in (Invalid, AlreadySettled, errors.ServerStopped, SaysoError)),
+)
+"""What a problem's type may end with."""
 
 
 def timestamp(now: datetime) -> str:

@@ -93,6 +93,7 @@ _EACH = [
     Try("follow", "POST", "/tickets", _http("POST", "/tickets", json={"all": True})),
     Try("follow", "POST", "/tickets", _http("POST", "/tickets", json={"execution_id": "run-1"})),
     Try("audit", "GET", "/audit", _http("GET", "/audit")),
+    Try("metrics", "GET", "/metrics", _http("GET", "/metrics")),
     Try("keys", "GET", "/keys", _http("GET", "/keys")),
     Try("keys", "POST", "/keys", lambda holder, _: holder.call("POST", "/keys", json=_KEY | {"name": new_id()})),
     Try("keys", "POST", "/keys/{id}/rotate", lambda holder, _: _turn(holder, "rotate")),

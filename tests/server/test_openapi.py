@@ -172,6 +172,8 @@ def test_what_the_server_sends_has_the_schema_of_the_document(
     send("ready", "/ready")
     send("openapi", "/openapi.json")
     send("asyncapi", "/asyncapi.json")
+    send("metrics", "/metrics")
+    send("metrics", "/metrics", headers={"Accept": "application/openmetrics-text;version=1.0.0"})
     send("audit", "/audit")
     send("audit", "/audit?after=run-1,1&limit=1")
     send("audit", "/audit?limit=x")

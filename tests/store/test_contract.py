@@ -254,12 +254,13 @@ async def test_a_page_that_holds_the_rest_has_no_next(store: Store, limit: int) 
 
 
 async def test_what_is_pending_is_counted_by_who_asked_and_where(store: Store) -> None:
-    assert await store.pending() == {}
+    assert (await store.pending(), await store.count_open(100)) == ({}, 0)
     mine = [await put(store, by="key:a", execution_id="run-1") for _ in range(3)]
     await put(store, by="key:a", execution_id="run-2")
     await put(store, by="key:b ü\u2028'", execution_id="run-2")
     await settle(store, mine[0])
 
+    assert [await store.count_open(most) for most in (100, 4, 2)] == [4, 4, 2]
     assert await store.pending() == {("key:a", "run-1"): 2, ("key:a", "run-2"): 1, ("key:b ü\u2028'", "run-2"): 1}
 
 

@@ -27,9 +27,9 @@ _ENDED: Final = {True: "revoked", False: "expired"}
 def keys() -> None:
     """Make, list, rotate and revoke the keys of a server.
 
-    Each has scopes: ask (for agents), read and answer (for people), admin (for these commands). It sees the executions
-    that fit one of its patterns, in which * stands for any characters. The server needs the key in SAYSO_API_KEY, which
-    must be its own or one with the scope admin.
+    Each has scopes: ask (for agents), read and answer (for people), metrics (for monitoring), admin (for these
+    commands). It sees the executions that fit one of its patterns, in which * stands for any characters. The server
+    needs the key in SAYSO_API_KEY, which must be its own or one with the scope admin.
 
     \b
     Examples:
@@ -49,7 +49,7 @@ def keys() -> None:
     required=True,
     type=click.Choice(SCOPES),
     metavar="SCOPE",
-    help="ask, answer, read or admin; repeatable.",
+    help="ask, answer, read, metrics or admin; repeatable.",
 )
 @click.option(
     "--execution",

@@ -42,7 +42,7 @@ def access_of(connection: HTTPConnection, access: Access) -> CallersAccess:
 
 async def begin(access: CallersAccess, execution_id: str | None, last_event_id: str | None) -> Batch:
     """Where a follower of an execution (None: of all) begins; see `Gateway.start`."""
-    return await access.call(lambda gateway: gateway.start(execution_id, last_event_id))
+    return await access.call(lambda gateway: gateway.begin(execution_id, last_event_id))
 
 
 async def follow(access: CallersAccess, batch: Batch) -> AsyncGenerator[Batch]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
@@ -15,6 +16,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sayso.errors import Forbidden, NotFound, SaysoError
+from sayso.meters import Meters
 from sayso.server import (
     asyncapi,
     audit,
@@ -23,6 +25,7 @@ from sayso.server import (
     keys,
     leases,
     longpoll,
+    metrics,
     openapi,
     requests,
     resumes,
@@ -34,10 +37,12 @@ from sayso.server import (
 from sayso.server.access import Access
 from sayso.server.calls import Calls, Counted
 from sayso.server.door import Door, Guarded
+from sayso.server.followers import Followers
 from sayso.server.lock import Lock
 from sayso.server.origins import Origins
 from sayso.server.problems import on_crash, on_disconnect, on_http_exception, on_sayso_error, problem_response, refuse
 from sayso.server.protection import Protected
+from sayso.server.refusals import Counting, Refusals
 from sayso.server.session import Sessions
 from sayso.server.shape import Shaped
 
@@ -51,6 +56,8 @@ class Application:
     lock: Lock
     door: Door
     calls: Calls
+    followers: Followers
+    refusals: Refusals
 
 
 def build(access: Access, *, api_key: str | None = None, allow_origins: Iterable[str] = ()) -> Application:
@@ -60,7 +67,7 @@ def build(access: Access, *, api_key: str | None = None, allow_origins: Iterable
     sessions = Sessions(access, lock)
     issued = tickets.Tickets(access, lock)
     door = Door(lock=lock, sessions=sessions, tickets=issued, origins=Origins(origins))
-    calls = Calls()
+    calls, followers, refusals = Calls(), Followers(), Refusals()
     middleware = [
         Middleware(Guarded, door=door),
         Middleware(Counted, calls=calls),
@@ -75,6 +82,7 @@ def build(access: Access, *, api_key: str | None = None, allow_origins: Iterable
         )
         middleware.insert(0, cors)
     asgi = _Application(
+        refusals,
         routes=[
             *health.routes(access),
             *openapi.routes(),
@@ -87,9 +95,10 @@ def build(access: Access, *, api_key: str | None = None, allow_origins: Iterable
             *keys.routes(access),
             *tickets.routes(access, issued),
             *audit.routes(access),
-            *sse.routes(access),
-            *longpoll.routes(access),
-            *websocket.routes(access, lock, calls),
+            *metrics.routes(access, Meters(followers.read, refusals.read)),
+            *sse.routes(access, followers),
+            *longpoll.routes(access, followers),
+            *websocket.routes(access, lock, calls, followers, refusals),
         ],
         middleware=middleware,
         exception_handlers={
@@ -101,7 +110,7 @@ def build(access: Access, *, api_key: str | None = None, allow_origins: Iterable
     )
     asgi.router.redirect_slashes = False  # an empty execution id must not become the stream of all
     asgi.router.default = _unknown
-    return Application(asgi, access, lock, door, calls)
+    return Application(asgi, access, lock, door, calls, followers, refusals)
 
 
 class _CORS(CORSMiddleware):
@@ -122,6 +131,10 @@ async def _unknown(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 class _Application(Starlette):
+    def __init__(self, refusals: Refusals, **how: Any) -> None:
+        self._refusals = refusals
+        super().__init__(**how)
+
     def build_middleware_stack(self) -> ASGIApp:
         """Outside of Starlette's own handler of crashes, whose answers are answers, too."""
-        return Protected(Shaped(super().build_middleware_stack()))
+        return Counting(Protected(Shaped(super().build_middleware_stack())), self._refusals)

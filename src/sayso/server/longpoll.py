@@ -10,16 +10,21 @@ from starlette.routing import BaseRoute, Route
 from sayso.gateway import Batch, Place
 from sayso.server import intake
 from sayso.server.access import Access, access_of
+from sayso.server.followers import Followers
 from sayso.server.permitted import Permitted
 from sayso.wire import events_page
 
 
-def routes(access: Access) -> list[BaseRoute]:
+def routes(access: Access, followers: Followers) -> list[BaseRoute]:
     async def poll(request: Request) -> Response:
         execution_id = intake.execution_id(request)
         cursor, wait = intake.last_event_id(request), intake.wait(request)
         page = access_of(request, access).call(lambda gateway: whole_page(gateway, execution_id, cursor, wait))
-        body = await (intake.held(request, page) if wait else page)
+        if wait:
+            with followers.one("poll"):
+                body = await intake.held(request, page)
+        else:
+            body = await page
         return Response(body, headers={"Cache-Control": "no-store"}, media_type="application/json")
 
     return [Route("/poll/human-input", poll), Route("/poll/human-input/{execution_id}", poll)]

@@ -161,6 +161,7 @@ def _paths() -> dict[str, Any]:
             "delete": _operation("release", [name, holder], {"204": _RELEASED}, "401", "422"),
         },
         "/audit": {"get": _operation("audit", _AUDITED, _ENTRIES, "401", "422")},
+        "/metrics": {"get": _operation("metrics", [], _METRICS, "401")},
         "/events/human-input": {"get": _operation("streamAll", [cursor, cursor_header], _STREAM, "401") | token},
         "/events/human-input/{execution_id}": {
             "get": _operation("stream", [execution, cursor, cursor_header], _STREAM, "401", "422") | token
@@ -252,6 +253,15 @@ _LISTING: Final = [
         "q", "query", {"type": "string"}, "Only those with this text in title, prompt, execution or agent's name."
     ),
 ]
+_METRICS: Final = {
+    "200": {
+        "description": "What there is to watch, in the format of Prometheus, or of OpenMetrics where that is accepted.",
+        "content": {
+            "text/plain": {"schema": {"type": "string"}},
+            "application/openmetrics-text": {"schema": {"type": "string"}},
+        },
+    }
+}
 _AUDITED: Final = [
     _parameter("execution_id", "query", ID),
     _parameter(

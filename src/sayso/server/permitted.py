@@ -11,6 +11,7 @@ from sayso.audit import Entry
 from sayso.errors import Forbidden, NotFound
 from sayso.gateway import NO_REQUEST, Batch, Gateway, Place
 from sayso.keys import KeyMade, KeyShown, KeyWanted, Rotation, Scope, fits
+from sayso.meters import Metric
 from sayso.model import HTTP, Question, Request, Submission
 from sayso.server.caller import Caller
 from sayso.store import AuditPlace, Filter, Page
@@ -39,6 +40,7 @@ RULES: Final[Mapping[str, Rule]] = {
     "lease": _rule("ask"),
     "keys": _rule("admin"),
     "audit": _rule("admin"),
+    "metrics": _rule("metrics"),
 }
 """Each use of the server. docs/protocol.md has the same table with the addresses."""
 
@@ -95,6 +97,13 @@ class Permitted:
         self._check("follow", execution_id)
         return await self._gateway.start(execution_id, last_event_id, among=self._caller.among)
 
+    async def begin(self, execution_id: str | None, last_event_id: str | None) -> Batch:
+        """`start`, for a stream, which is counted."""
+        batch = await self.start(execution_id, last_event_id)
+        if last_event_id is not None and not batch.reset:
+            self._gateway.counts.resumed()
+        return batch
+
     async def read(self, place: Place, *, wait: float = 0.0) -> Batch:
         async with self._held():
             return await self._gateway.read(place, wait=wait)
@@ -134,6 +143,10 @@ class Permitted:
     async def audit(self, execution_id: str | None, *, after: AuditPlace, limit: int) -> Sequence[Entry]:
         self._check("audit", execution_id)
         return await self._gateway.audit(execution_id, after=after, limit=limit)
+
+    async def metrics(self) -> Sequence[Metric]:
+        self._check("metrics")
+        return await self._gateway.metrics()
 
     def _held(self) -> AbstractAsyncContextManager[None]:
         return self._gateway.keys.held(self._caller.key)

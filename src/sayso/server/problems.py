@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -21,13 +22,29 @@ logger = logging.getLogger(__name__)
 _LAST: Final = (b"connection", b"close")
 
 
+REFUSED: Final = "sayso.refused"
+"""Where a call's scope says who counts refusals, by their code."""
+
+
+class _Refusal(Response):
+    """Says whom it was given to that it was."""
+
+    def __init__(self, code: str, *content: Any, **how: Any) -> None:
+        super().__init__(*content, **how)
+        self._code = code
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        _count(scope, self._code)
+        await super().__call__(scope, receive, send)
+
+
 def problem_response(error: SaysoError) -> Response:
     headers = {"Cache-Control": "no-store"}
     if isinstance(error, Unauthorised):
         headers["WWW-Authenticate"] = 'Bearer realm="sayso"'
     if isinstance(error, Unavailable | TooMany):
         headers["Retry-After"] = "1"
-    return Response(encode(problem(error)), error.status, headers, media_type=PROBLEM_TYPE)
+    return _Refusal(error.code, encode(problem(error)), error.status, headers, media_type=PROBLEM_TYPE)
 
 
 def raw_problem(error: SaysoError, *headers: tuple[bytes, bytes]) -> bytes:
@@ -46,7 +63,14 @@ async def refuse(error: SaysoError, scope: Scope, receive: Receive, send: Send) 
     elif "websocket.http.response" in scope.get("extensions", {}):
         await WebSocket(scope, receive, send).send_denial_response(response)
     else:
+        _count(scope, error.code)
         await WebSocket(scope, receive, send).close()
+
+
+def _count(scope: Scope, code: str) -> None:
+    refused: Callable[[str], None] | None = scope.get(REFUSED)
+    if refused is not None:
+        refused(code)
 
 
 async def on_sayso_error(request: Request, error: Exception) -> Response:

@@ -6,9 +6,11 @@ import asyncio
 import logging
 import math
 import sys
+from collections.abc import Callable
 from typing import Any, Final, Literal
 
 import h11
+import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
 from wsproto.connection import ConnectionState
@@ -29,6 +31,17 @@ _Owed = Literal["head", "body", "rest", "message"]
 _HEAD_TOO_LARGE: Final = 431
 _VERSION: Final = (b"sec-websocket-version", b"13")
 """Named to whoever could not open a WebSocket (RFC 6455, 4.4)."""
+
+
+class Config(uvicorn.Config):
+    """uvicorn's, and `refused`, which hears the code of each problem that a peer gets of no application."""
+
+    refused: Callable[[str], None]
+
+    def turn_away(self, error: SaysoError, *headers: tuple[bytes, bytes]) -> bytes:
+        """The last word to a peer."""
+        self.refused(error.code)
+        return raw_problem(error, *headers)
 
 
 class _Peer:
@@ -120,6 +133,8 @@ class _Peer:
 class HTTP(_Peer, H11Protocol):
     """h11, which reads strictly."""
 
+    config: Config
+
     def __init__(self, *args: Any, place: Place, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._place = place
@@ -191,7 +206,7 @@ class HTTP(_Peer, H11Protocol):
 
     def _say(self, error: SaysoError) -> None:
         """The last word on this connection; h11 has no state left in which it could be said."""
-        self.transport.write(raw_problem(error))
+        self.transport.write(self.config.turn_away(error))
         self.transport.close()
         self._see_off()
 
@@ -204,6 +219,7 @@ class HTTP(_Peer, H11Protocol):
 class WebSocket(_Peer, WSProtocol):
     """wsproto, since it alone passes Autobahn under uvicorn."""
 
+    config: Config
     _is_over = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -222,7 +238,8 @@ class WebSocket(_Peer, WSProtocol):
         try:
             self.conn.receive_data(data)
         except (RemoteProtocolError, UnicodeError):  # wsproto reads some headers as ASCII, whatever they are
-            self.transport.write(raw_problem(Malformed("this opens no WebSocket (RFC 6455, 4.1)"), _VERSION))
+            error = Malformed("this opens no WebSocket (RFC 6455, 4.1)")
+            self.transport.write(self.config.turn_away(error, _VERSION))
             self.transport.close()
             self._is_over = True
             self._see_off()

@@ -19,8 +19,7 @@ from sayso import limits
 from sayso.server.accepting import Acceptor
 from sayso.server.connections import Connections, Place, is_this_machine
 from sayso.server.lane.lane import Lane, MakeProtocol
-from sayso.server.problems import raw_problem
-from sayso.server.protocols import HTTP, WebSocket, quiet
+from sayso.server.protocols import HTTP, Config, WebSocket, quiet
 from sayso.server.proxies import Proxies
 
 _LAST: Final = 0.25
@@ -36,15 +35,17 @@ async def serving(
     lane: Callable[[MakeProtocol], Lane] | None = None,
     tls: ssl.SSLContext | None = None,
     proxies: Sequence[str] = (),
+    refused: Callable[[str], None] = lambda code: None,
 ) -> AsyncIterator[None]:
     """Serves `app` on `sockets` while entered. On leaving, connections get `limits.STOP` to end; end streams first.
 
     `is_draining`: whether that is soon. From then on each response is the last of its connection. `lane`: makes the one
     that connections begin in, of what makes the protocol for calls that it does not take.
-    `proxies`: addresses and networks of proxies whose word on who calls counts.
+    `proxies`: addresses and networks of proxies whose word on who calls counts. `refused`: hears the code of each
+    problem that a peer gets before `app` has seen a call of it.
     """
     quiet.setLevel(logging.ERROR)
-    config = uvicorn.Config(
+    config = Config(
         _parting(app, is_draining),
         http=HTTP,
         ws=WebSocket,
@@ -62,11 +63,12 @@ async def serving(
         server_header=False,
         timeout_graceful_shutdown=math.ceil(limits.STOP),
     )
+    config.refused = refused
     server = _Server(config)
     listed = Proxies(proxies)
     connections = Connections(lambda address: is_this_machine(address) or address in listed)
     fast = None if lane is None else lane(server.protocol)
-    acceptor = Acceptor(connections, server.protocol if fast is None else fast.protocol, raw_problem, tls)
+    acceptor = Acceptor(connections, server.protocol if fast is None else fast.protocol, config.turn_away, tls)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(_until_all_are_gone(server, sockets))
         keeping = None if fast is None else tasks.create_task(fast.keep())

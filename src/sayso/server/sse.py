@@ -18,6 +18,7 @@ from sayso.errors import SaysoError, Unauthorised
 from sayso.gateway import Batch
 from sayso.server import intake
 from sayso.server.access import Access, CallersAccess, access_of, begin, follow
+from sayso.server.followers import Followers
 from sayso.wire import HEARTBEAT, Event
 
 logger = logging.getLogger(__name__)
@@ -29,13 +30,13 @@ HEADERS: Final = {
 }
 
 
-def routes(access: Access) -> list[BaseRoute]:
+def routes(access: Access, followers: Followers) -> list[BaseRoute]:
     async def stream(request: Request) -> Response:
         use = access_of(request, access)
         batch = await begin(use, intake.execution_id(request), intake.last_event_id(request))
         if request.method == "HEAD":
             return Response(headers=HEADERS)
-        return _Stream(_blocks(use, batch))
+        return _Stream(_blocks(use, batch), followers)
 
     return [Route("/events/human-input", stream), Route("/events/human-input/{execution_id}", stream)]
 
@@ -70,12 +71,17 @@ def _joined(events: Iterable[Event]) -> Iterator[bytes]:
 class _Stream(Response):
     """A response that ends when its blocks end, when the client leaves, or when it takes nothing for `limits.SEND`."""
 
-    def __init__(self, blocks: AsyncGenerator[bytes]) -> None:
+    def __init__(self, blocks: AsyncGenerator[bytes], followers: Followers) -> None:
         super().__init__(headers=HEADERS)
         del self.headers["content-length"]
         self._blocks = blocks
+        self._followers = followers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._followers.one("sse"):
+            await self._run(receive, send)
+
+    async def _run(self, receive: Receive, send: Send) -> None:
         async with asyncio.TaskGroup() as tasks:
             sending = tasks.create_task(self._send(send))
             leaving = tasks.create_task(intake.left(receive))

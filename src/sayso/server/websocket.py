@@ -18,8 +18,10 @@ from sayso.server import intake
 from sayso.server.access import Access, CallersAccess, access_of, begin, follow
 from sayso.server.caller import Caller, is_stranger
 from sayso.server.calls import Calls
+from sayso.server.followers import Followers
 from sayso.server.lock import Lock
 from sayso.server.problems import refuse
+from sayso.server.refusals import Refusals
 from sayso.wire import accepted_message, decode_answer_message, decode_auth_message, error_message, reference
 
 logger = logging.getLogger(__name__)
@@ -42,7 +44,7 @@ AGAIN_LATER: Final = 1013
 MOST: Final = f"a message is at most {limits.WEBSOCKET_MESSAGE} bytes"
 
 
-def routes(access: Access, lock: Lock, calls: Calls) -> list[BaseRoute]:
+def routes(access: Access, lock: Lock, calls: Calls, followers: Followers, refusals: Refusals) -> list[BaseRoute]:
     async def connect(websocket: WebSocket) -> None:
         try:
             execution_id, cursor = intake.execution_id(websocket), intake.last_event_id(websocket)
@@ -53,10 +55,11 @@ def routes(access: Access, lock: Lock, calls: Calls) -> list[BaseRoute]:
             return
         await websocket.accept()
         if use is not None and batch is not None:
-            await _Session(use, websocket, batch).run()
-        elif session := await _introduced(websocket, access, lock, execution_id, cursor):
+            with followers.one("ws"):
+                await _Session(use, websocket, batch, refusals).run()
+        elif session := await _introduced(websocket, access, lock, refusals):
             try:
-                with calls.of_key(session.caller):
+                with calls.of_key(session.caller), followers.one("ws"):
                     await session.run()
             except TooMany as error:
                 await _close(websocket, AGAIN_LATER, error.detail)
@@ -64,9 +67,7 @@ def routes(access: Access, lock: Lock, calls: Calls) -> list[BaseRoute]:
     return [WebSocketRoute("/ws/human-input", connect), WebSocketRoute("/ws/human-input/{execution_id}", connect)]
 
 
-async def _introduced(
-    websocket: WebSocket, access: Access, lock: Lock, execution_id: str | None, cursor: str | None
-) -> _Session | None:
+async def _introduced(websocket: WebSocket, access: Access, lock: Lock, refusals: Refusals) -> _Session | None:
     """The session of a client that says in its first message who it is; it has heard nothing before. None: it left, or
     was sent away."""
     try:
@@ -79,7 +80,9 @@ async def _introduced(
             await _close(websocket, TOO_LARGE, MOST)
             return None
         use = CallersAccess(access, await lock.admitted(decode_auth_message(said)))
-        return _Session(use, websocket, await begin(use, execution_id, cursor))
+        return _Session(
+            use, websocket, await begin(use, intake.execution_id(websocket), intake.last_event_id(websocket)), refusals
+        )
     except (TimeoutError, Invalid, Unauthorised):
         await _close(websocket, UNAUTHORISED, "a valid key is needed in the first message")
     except Forbidden as error:
@@ -93,8 +96,9 @@ async def _introduced(
 class _Session:
     """One connection: a task for each direction; when one ends, so does the other."""
 
-    def __init__(self, access: CallersAccess, websocket: WebSocket, batch: Batch) -> None:
+    def __init__(self, access: CallersAccess, websocket: WebSocket, batch: Batch, refusals: Refusals) -> None:
         self._access = access
+        self._refusals = refusals
         self._websocket = websocket
         self._batch = batch
 
@@ -138,7 +142,7 @@ class _Session:
                 if _is_too_large(said):  # where we are mounted, the host's server may take more
                     await _close(self._websocket, TOO_LARGE, MOST)
                     return
-                await self._send(await answered(self._access, said))
+                await self._send(await answered(self._access, said, self._refusals))
         except (TimeoutError, WebSocketDisconnect):
             return
 
@@ -149,13 +153,14 @@ class _Session:
             await self._websocket.send_text(text)
 
 
-async def answered(access: CallersAccess, message: str | bytes) -> str:
+async def answered(access: CallersAccess, message: str | bytes, refusals: Refusals) -> str:
     """What the client hears of its message."""
     try:
         given = decode_answer_message(message)
         request = await access.call(lambda gateway: gateway.answer(given.request_id, given, channel=_CHANNEL))
         return accepted_message(request)
     except SaysoError as error:
+        refusals.add(error.code)
         return error_message(error, reference(message))
 
 

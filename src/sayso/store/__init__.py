@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple, Protocol, TypeVar, runtime_checkable
 from sayso import limits
 from sayso.audit import Entry
 from sayso.keys import Change, Key
+from sayso.meters import Metric
 from sayso.model import InputCompleted, InputRequired, Request, Status
 from sayso.wire import Event
 
@@ -209,6 +210,9 @@ class Store(Protocol):
     async def pending(self) -> Mapping[tuple[str, str], int]:
         """How many requests are pending, by who asked them and in which execution."""
 
+    async def count_open(self, most: int) -> int:
+        """How many requests are pending; no more than `most` are counted."""
+
     async def remains(self, request_id: str) -> Request | None:
         """What is left of a request that was pruned (`Request.removed`), or None."""
 
@@ -244,6 +248,14 @@ class Keys(Protocol):
 
     async def redeem(self, ticket_id: str, until: datetime, now: datetime) -> bool:
         """Whether this is the first call for the ticket. Those that ended before `now` are forgotten."""
+
+
+@runtime_checkable
+class Metered(Protocol):
+    """What a store may offer besides: how its commits go."""
+
+    def metrics(self) -> Iterable[Metric]:
+        """What this process has counted so far. Returns at once."""
 
 
 @runtime_checkable

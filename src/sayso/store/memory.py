@@ -50,6 +50,7 @@ class MemoryStore:
         self._events: dict[str, Event] = {}
         self._last_position = 0
         self._requests: dict[str, Request] = {}
+        self._open: set[str] = set()
         self._quiet_since: dict[str, datetime] = {}
         self._positions: dict[str, int] = {}
         self._resumes: dict[str, Kept] = {}
@@ -75,6 +76,7 @@ class MemoryStore:
         if request.request_id in self._tombstones:
             raise RequestMismatch(TAKEN)
         self._requests[request.request_id] = request
+        self._open.add(request.request_id)
         event = self._append(fact)
         self._positions[request.request_id] = event.position
         self._note(request)
@@ -88,6 +90,7 @@ class MemoryStore:
         if not stored.is_open:
             return Settled(stored, won=False)
         self._requests[request.request_id] = request
+        self._open.discard(request.request_id)
         self._fell_silent(request.execution_id, fact.timestamp)
         event = self._append(fact)
         self._note(request)
@@ -174,6 +177,9 @@ class MemoryStore:
 
     async def pending(self) -> Mapping[tuple[str, str], int]:
         return Counter((one.asked_by, one.execution_id) for one in self._requests.values() if one.is_open)
+
+    async def count_open(self, most: int) -> int:
+        return min(most, len(self._open))
 
     async def remains(self, request_id: str) -> Request | None:
         return self._tombstones.get(request_id)

@@ -140,11 +140,17 @@ class Connection(asyncio.Protocol):
 
     def refuse(self, error: SaysoError) -> None:
         """The last answer on this connection."""
+        self.lane.application.refusals.add(error.code)
         if error.status >= 500:
             logger.error("call failed", exc_info=error, extra={"code": error.code})
         if not self.transport.is_closing():
             self.transport.write(raw_problem(error, *self._more))
             self._close()
+
+    @property
+    def is_polling(self) -> bool:
+        """Whether a poll is held."""
+        return self._poll is not None and self._poll.is_held
 
     @property
     def _is_busy(self) -> bool:
@@ -259,6 +265,7 @@ class Connection(asyncio.Protocol):
         position = None if feed is None or cursor is None else feed.located(cursor)
         if position is not None:
             await use.call(lambda gateway: gateway.check_follow(execution_id))
+            self.lane.gateway.counts.resumed()
             return Batch(Place(execution_id, position, era=self.lane.gateway.era, among=among), cursor=cursor)
         batch = await begin(use, execution_id, cursor)
         return batch if batch.place.among == among else replace(batch, place=replace(batch.place, among=among))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from starlette.types import Receive, Scope, Send
@@ -15,6 +15,7 @@ from sayso.feeds import Feeds
 from sayso.gateway import Gateway
 from sayso.server.app import Application
 from sayso.server.connections import Place
+from sayso.server.followers import Transport
 from sayso.server.lane.connection import Connection
 from sayso.server.lane.later import Later
 from sayso.server.lane.regulars import Regulars
@@ -54,6 +55,7 @@ class Lane:
         self.regulars = Regulars(self)
         self._forwarded = ProxyHeadersMiddleware(_nothing, list(proxies)) if proxies else None  # type: ignore[arg-type]
         self._turn = 0
+        application.followers.add(self._followers)
 
     def protocol(self, place: Place) -> asyncio.Protocol:
         """Of a new connection."""
@@ -85,6 +87,11 @@ class Lane:
             one.transport.abort()
         while self._left:  # noqa: ASYNC110 - a count has no event
             await asyncio.sleep(0)  # each is told
+
+    def _followers(self) -> Mapping[Transport, int]:
+        sockets = sum(isinstance(stream, Socket) for stream in self.streams)
+        polls = sum(connection.is_polling for connection in self.connections)
+        return {"ws": sockets, "sse": len(self.streams) - sockets, "poll": polls}
 
     @property
     def _left(self) -> list[Connection | Stream]:

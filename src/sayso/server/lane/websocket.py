@@ -138,7 +138,9 @@ class Socket(Stream):
 
     async def reply(self, message: str | bytes) -> bytes:
         """The frame that the client gets for its message."""
-        return frame(TEXT, (await answered(self._arrived.use, message)).encode())
+        return frame(
+            TEXT, (await answered(self._arrived.use, message, self._arrived.lane.application.refusals)).encode()
+        )
 
     def _hear(self, said: Said, frames: Frames) -> None:
         if isinstance(said, Ping):

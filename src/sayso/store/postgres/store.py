@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final, TypeVar
@@ -15,9 +15,11 @@ from sayso import limits
 from sayso.audit import Entry
 from sayso.errors import NotFound, RequestMismatch, StoreFailed
 from sayso.keys import Change, Key
+from sayso.meters import Metric
 from sayso.model import InputCompleted, InputRequired, Request
 from sayso.store import SECRET_BYTES, TAKEN, AuditPlace, Filter, Hear, Kept, Located, Page, Put, Settled
 from sayso.store.changes import Changes
+from sayso.store.commits import Commits
 from sayso.store.postgres.address import Address
 from sayso.store.postgres.connection import (
     CONNECT,
@@ -57,6 +59,7 @@ class PostgresStore:
         self._watcher: Watcher | None = None
         self._changes = Changes()
         self._gone = Gone()
+        self._commits = Commits()
 
     async def open(self) -> None:
         await prepare(self._address)
@@ -68,7 +71,7 @@ class PostgresStore:
             except BaseException:
                 await self._let_go()
                 raise
-        self._writer = Writer(self._address, self._watcher.committed, self._changes.add_any)
+        self._writer = Writer(self._address, self._watcher.committed, self._changes.add_any, self._commits)
 
     async def close(self) -> None:
         writer, self._writer = self._writer, None
@@ -145,11 +148,17 @@ class PostgresStore:
     def listen(self, hear: Hear) -> None:
         self._changes.hear = hear
 
+    def metrics(self) -> Iterator[Metric]:
+        return self._commits.read()
+
     async def prune(self, before: datetime, *, limit: int) -> int:
         return int(await self._value("prune", before, limit))
 
     async def pending(self) -> Mapping[tuple[str, str], int]:
         return {(by, execution_id): number for by, execution_id, number in await self._rows("count_pending")}
+
+    async def count_open(self, most: int) -> int:
+        return int(await self._value("count_open", most))
 
     async def remains(self, request_id: str) -> Request | None:
         rows = await self._rows("get_tombstone", request_id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Any, Final, NamedTuple
 from sayso.audit import Draft
 from sayso.errors import StoreFailed
 from sayso.model import Fact, InputRequired, Request
+from sayso.store.commits import Commits
 from sayso.store.postgres.address import Address
 from sayso.store.postgres.connection import failures, is_refusal, through_outages
 from sayso.store.postgres.lane import Lane
@@ -77,9 +79,16 @@ class Item:
 class Writer:
     """The connections of this process that append. `told` hears after each commit which executions came how far."""
 
-    def __init__(self, address: Address, told: Callable[[Mapping[str, int]], None], unsure: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        address: Address,
+        told: Callable[[Mapping[str, int]], None],
+        unsure: Callable[[], None],
+        commits: Commits,
+    ) -> None:
         self._told = told
         self._unsure = unsure
+        self._commits = commits
         self._waiting: deque[Item] = deque()
         self._news = asyncio.Event()
         self._closing = False
@@ -120,8 +129,10 @@ class Writer:
 
     async def _commit(self, lane: Lane, batch: list[Item]) -> None:
         columns = [list(column) for column in zip(*(item.row for item in batch), strict=True)]
+        began = time.perf_counter()
         try:
             rows = await through_outages(lambda: lane.append(columns))
+            self._commits.done(time.perf_counter() - began, len(batch))
         except Exception as exc:
             if len(batch) > 1 and is_refusal(exc):
                 for item in batch:  # what is wrong with one is not the others' fault
@@ -140,6 +151,7 @@ class Writer:
             self._told(came)
 
     def _fail(self, batch: list[Item], exc: Exception) -> None:
+        self._commits.failed()
         logger.error("commit failed", exc_info=exc, extra={"writes": len(batch)})
         self._unsure()
         for item in batch:

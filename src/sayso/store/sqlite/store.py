@@ -9,7 +9,7 @@ import queue
 import secrets
 import sqlite3
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from datetime import datetime
@@ -21,9 +21,11 @@ from msgspec import structs
 from sayso.audit import Draft, Entry
 from sayso.errors import NotFound, RequestMismatch, StoreDamaged, StoreFailed
 from sayso.keys import Change, Key
+from sayso.meters import Metric
 from sayso.model import Fact, InputCompleted, InputRequired, Request, Status
 from sayso.store import SECRET_BYTES, TAKEN, AuditPlace, Filter, Hear, Kept, Located, Page, Put, Settled, within_batch
 from sayso.store.changes import Changes
+from sayso.store.commits import Commits
 from sayso.store.sql import queries
 from sayso.store.sqlite.check import check_file, mark_of
 from sayso.store.sqlite.entries import read_entries
@@ -67,11 +69,12 @@ class SQLiteStore:
         self._readers: ThreadPoolExecutor | None = None
         self._idle: queue.SimpleQueue[sqlite3.Connection] = queue.SimpleQueue()
         self._changes = Changes()
+        self._commits = Commits()
 
     async def open(self) -> None:
         db, mark = await asyncio.to_thread(self._own)
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="sayso-read")
-        self._writer = Writer(db, mark, asyncio.get_running_loop(), self._changes)
+        self._writer = Writer(db, mark, asyncio.get_running_loop(), self._changes, self._commits)
 
     async def close(self) -> None:
         writer, self._writer = self._writer, None
@@ -176,12 +179,19 @@ class SQLiteStore:
     def listen(self, hear: Hear) -> None:
         self._changes.hear = hear
 
+    def metrics(self) -> Iterator[Metric]:
+        return self._commits.read()
+
     async def prune(self, before: datetime, *, limit: int) -> int:
         return await self._write(lambda db: (prune(db, time_text(before), limit), None))
 
     async def pending(self) -> Mapping[tuple[str, str], int]:
         rows = await self._read(lambda db: db.execute(_Q["count_pending"]).fetchall())
         return {(by, execution_id): number for by, execution_id, number in rows}
+
+    async def count_open(self, most: int) -> int:
+        found = await self._read(lambda db: db.execute(_Q["count_open"], {"most": most}).fetchone())
+        return int(found[0])
 
     async def remains(self, request_id: str) -> Request | None:
         def find(db: sqlite3.Connection) -> Request | None:

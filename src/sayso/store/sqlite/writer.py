@@ -7,6 +7,7 @@ import logging
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from typing import Any, Final, NamedTuple, TypeVar
@@ -14,6 +15,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 from sayso.audit import Draft
 from sayso.errors import StoreFailed
 from sayso.store.changes import Changes
+from sayso.store.commits import Commits
 from sayso.store.sql import queries
 from sayso.store.sqlite.entries import append_entries
 from sayso.store.sqlite.file import failures
@@ -32,11 +34,14 @@ _Q: Final = queries("sqlite")
 class Writer:
     """Owns `db` and `mark` until it is closed; what it acknowledges, it acknowledges on `loop`."""
 
-    def __init__(self, db: sqlite3.Connection, mark: Mark, loop: asyncio.AbstractEventLoop, changes: Changes) -> None:
+    def __init__(
+        self, db: sqlite3.Connection, mark: Mark, loop: asyncio.AbstractEventLoop, changes: Changes, commits: Commits
+    ) -> None:
         self._db = db
         self._mark = mark
         self._loop = loop
         self._changes = changes
+        self._commits = commits
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="sayso-write", daemon=True)
         self._thread.start()
@@ -75,6 +80,7 @@ class Writer:
 
     def _commit(self, db: sqlite3.Connection, batch: list[Job]) -> list[Any]:
         """What became of each job: its result, or the exception it raised. One failed job leaves the others whole."""
+        began = time.perf_counter()
         try:
             with failures():
                 db.execute("BEGIN IMMEDIATE")
@@ -83,8 +89,10 @@ class Writer:
                 (position,) = db.execute(_Q["last_position"]).fetchone()
                 db.execute("COMMIT")
             self._mark.raise_to(position)
+            self._commits.done(time.perf_counter() - began, len(batch))
             return outcomes
         except Exception as exc:
+            self._commits.failed()
             logger.exception("commit failed", extra={"writes": len(batch)})
             with suppress(sqlite3.Error):
                 db.rollback()

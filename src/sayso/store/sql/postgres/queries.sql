@@ -26,6 +26,9 @@ SELECT data FROM sayso.requests WHERE request_id = $1;
 SELECT coalesce(convert_from(data, 'UTF8')::json ->> 'asked_by', ''), execution_id, count(*)
 FROM sayso.requests WHERE status = 'pending' GROUP BY 1, 2;
 
+-- name: count_open
+SELECT count(*) FROM (SELECT FROM sayso.requests WHERE status = 'pending' LIMIT $1) AS counted;
+
 -- name: get_tombstone
 SELECT request_id, execution_id, status, settled_by, settled_at FROM sayso.tombstones WHERE request_id = $1;
 

@@ -61,6 +61,11 @@ SELECT CASE
 END AS asked_by, execution_id, count(*)
 FROM requests INDEXED BY requests_by_status WHERE status = 'pending' GROUP BY asked_by, execution_id;
 
+-- name: count_open
+SELECT count(*) FROM (
+    SELECT 1 FROM requests INDEXED BY requests_by_status WHERE status = 'pending' LIMIT :most
+);
+
 -- name: get_tombstone
 SELECT request_id, execution_id, status, settled_by, settled_at FROM tombstones WHERE request_id = :request_id;
 
