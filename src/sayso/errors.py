@@ -21,6 +21,8 @@ class SaysoError(Exception):
 
     def __init__(self, detail: str | None = None) -> None:
         self.detail = detail or (type(self).__doc__ or "").strip()
+        self.about: dict[str, str] = {}
+        """Ids of what it happened to, for a log."""
         super().__init__(self.detail)
 
     @property

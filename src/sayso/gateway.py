@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from sayso import limits
+from sayso import limits, tracing
 from sayso.asking import as_request, default_answer
 from sayso.audit import Entry
 from sayso.clock import Clock
@@ -26,6 +26,7 @@ from sayso.errors import (
     Leased,
     NotFound,
     RequestMismatch,
+    SaysoError,
     StoreDamaged,
     StoreFailed,
     TooLarge,
@@ -198,6 +199,14 @@ class Gateway:
         Durable on return. Raises Invalid, RequestMismatch for an id that another question has, and, where it is
         `capped`, TooMany for a new question of who has too many open.
         """
+        with tracing.of_request("sayso.asked", question.metadata) as told:
+            stored, created = await self._ask(question, by=by, durable=durable, channel=channel, capped=capped)
+            told(stored)
+        return stored, created
+
+    async def _ask(
+        self, question: Question, *, by: str, durable: bool, channel: str, capped: bool
+    ) -> tuple[Request, bool]:
         request = as_request(
             question,
             now=self._clock.now(),
@@ -210,7 +219,8 @@ class Gateway:
         )
         if capped:
             await self._check_quota(request)
-        stored, created = await self._store.put(request, InputRequired.of(request))
+        with _about(request):
+            stored, created = await self._store.put(request, InputRequired.of(request))
         if created:
             self._quotas.asked(stored)
             self.counts.asked(stored)
@@ -221,8 +231,11 @@ class Gateway:
             self._deadlines.added()
         return stored, created
 
-    async def answer(self, request_id: str, given: Submission, *, by: str, channel: str) -> Request:
-        """The request with this answer; the same `answer_id` again gives the same result.
+    async def answer(
+        self, request_id: str, given: Submission, *, by: str, channel: str, traceparent: str | None = None
+    ) -> Request:
+        """The request with this answer; the same `answer_id` again gives the same result. `traceparent`: the context
+        of whoever answers.
 
         Durable on return. Raises AlreadySettled with the answer that won, NotFound; Invalid and ActionMismatch, with
         which the request stays open.
@@ -233,7 +246,7 @@ class Gateway:
             return _first_answer(request, answer_id)
         answer = resolve(request, given, answer_id)
         settled = request.answered(answer, by=by, channel=channel, now=self._clock.now(), event_id=self._clock.new_id())
-        return await self._settle(settled, answer_id)
+        return await self._settle(settled, answer_id, traceparent)
 
     async def cancel(self, request_id: str, reason: str, *, by: str, channel: str) -> Request:
         """The request, given up. Durable on return. Raises NotFound, AlreadySettled."""
@@ -478,8 +491,11 @@ class Gateway:
         """Of the log: another one where it went back. A place means something in its own era alone."""
         return 0 if self._shared is None else self._shared.era
 
-    async def _settle(self, request: Request, answer_id: str | None) -> Request:
-        stored, won = await self._store.settle(request, InputCompleted.of(request))
+    async def _settle(self, request: Request, answer_id: str | None, traceparent: str | None = None) -> Request:
+        with tracing.of_request("sayso.settled", request.metadata, cause=traceparent) as told:
+            with _about(request):
+                stored, won = await self._store.settle(request, InputCompleted.of(request))
+            told(stored)
         if won:
             self._quotas.settled(stored)
             self.counts.settled(stored)
@@ -530,6 +546,16 @@ class Gateway:
         if self._shared is not None:
             self._deadlines.maybe_added()
         self._waker.hear(hint)
+
+
+@contextmanager
+def _about(request: Request) -> Iterator[None]:
+    """An error that comes out of it says to which request it happened."""
+    try:
+        yield
+    except SaysoError as error:
+        error.about = {"execution_id": request.execution_id, "request_id": request.request_id}
+        raise
 
 
 def _check_ids(**ids: str) -> None:

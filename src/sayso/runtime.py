@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any, TypeVar
 
-from sayso import limits
+from sayso import limits, tracing
 from sayso.asker import Asked, refused
 from sayso.crossing import Crossing, refuse, resolve
 from sayso.errors import Misconfigured, NotFound, NotReady, SaysoError, ServerStopped, StoreFailed
@@ -107,7 +107,9 @@ class Runtime:
     def submit(self, question: Question) -> Asked:
         if not self.is_here:
             return refused(NotReady("the server runs in the process that this one was forked from, out of its reach"))
+        question, end_span = tracing.asking(question)
         asked = Asked(Future(), Future())
+        asked.settled.add_done_callback(end_span)
         attended = self._crossing.send(lambda: self._attend(question, asked))
         attended.add_done_callback(lambda attended: _fail(asked, self._why(attended.exception())))
         return asked

@@ -14,20 +14,21 @@ from urllib.parse import urlsplit
 import pytest
 
 from sayso import HumanInputServer
+from sayso.cli.json_log import JSONLines
 
 _CANARY = "canary-key-93b6"
 _ANSWER = '{"human_feedback": "canary-answer-51c0"}'
 
 
 class _Records(logging.Handler):
-    """Keeps every record, written out with its arguments and its traceback."""
+    """Keeps every record, written out with its arguments and its traceback, and as JSON."""
 
     def __init__(self) -> None:
         super().__init__(logging.NOTSET)
         self.written: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        parts = [record.name, record.getMessage(), repr(record.args), repr(vars(record))]
+        parts = [record.name, record.getMessage(), repr(record.args), repr(vars(record)), JSONLines().format(record)]
         if record.exc_info and record.exc_info[1]:
             parts += traceback.TracebackException.from_exception(record.exc_info[1], capture_locals=False).format()
         self.written.append(" ".join(parts))

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import click
 
 from sayso.cli.ending import told
 from sayso.cli.output import json_option, note, print_json
+from sayso.errors import SaysoError
+
+logger = logging.getLogger(__name__)
 
 
 @click.command()
@@ -85,6 +93,15 @@ from sayso.cli.output import json_option, note, print_json
     show_envvar=True,
     help="Proxies whose X-Forwarded-For and -Proto count: 10.0.0.7,10.1.0.0/16",
 )
+@click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    envvar="SAYSO_LOG_FORMAT",
+    show_default=True,
+    show_envvar=True,
+    help="json: one object a line, on stderr.",
+)
 @json_option
 @told
 def serve(
@@ -99,6 +116,7 @@ def serve(
     tls_key: str | None,
     tls_password_file: str | None,
     trusted_proxies: str,
+    log_format: str,
     as_json: bool,
 ) -> None:
     """Run a server, for agents and people anywhere, until Ctrl-C.
@@ -113,31 +131,51 @@ def serve(
       sayso serve --port 8001 --store sqlite:///questions.db
       sayso serve --port 0 --json
       sayso serve --tls-certificate cert.pem --tls-key key.pem
+      sayso serve --log-format json 2>> sayso.log
     """
     from sayso import HumanInputServer, settings
     from sayso.compose import MEMORY, default_store, shown
 
-    store = store or settings.store() or default_store(port)
-    server = HumanInputServer(
-        host,
-        port,
-        store=store,
-        retention=retention,
-        drain=drain,
-        allow_origins=allow_origins,
-        trusted_proxies=trusted_proxies.replace(",", " ").split(),
-        tls_certificate=tls_certificate,
-        tls_key=tls_key,
-        tls_password_file=tls_password_file,
-        adapters=False,
-    )
+    with _logging(log_format):
+        store = store or settings.store() or default_store(port)
+        server = HumanInputServer(
+            host,
+            port,
+            store=store,
+            retention=retention,
+            drain=drain,
+            allow_origins=allow_origins,
+            trusted_proxies=trusted_proxies.replace(",", " ").split(),
+            tls_certificate=tls_certificate,
+            tls_key=tls_key,
+            tls_password_file=tls_password_file,
+            adapters=False,
+        )
 
-    def listening() -> None:
-        kept = shown(store)
-        if as_json:
-            print_json({"url": server.url, "store": kept})
-        else:
-            note(f"sayso listens on {server.url}")
-            note(f"open it for the inbox; questions are kept in {'memory alone' if kept == MEMORY else kept}")
+        def listening() -> None:
+            kept = shown(store)
+            if as_json:
+                print_json({"url": server.url, "store": kept})
+            elif log_format == "json":
+                logger.info("listens", extra={"url": server.url, "store": kept})
+            else:
+                note(f"sayso listens on {server.url}")
+                note(f"open it for the inbox; questions are kept in {'memory alone' if kept == MEMORY else kept}")
 
-    server.start(on_listening=listening)
+        server.start(on_listening=listening)
+
+
+@contextmanager
+def _logging(format: str) -> Iterator[None]:
+    """With `json`, what keeps the server from running is a line of JSON, too."""
+    if format != "json":
+        yield
+        return
+    from sayso.cli.json_log import log_as_json
+
+    log_as_json()
+    try:
+        yield
+    except SaysoError as error:
+        logger.error("the server ended: %s", error, extra={"code": error.code})
+        sys.exit(1)

@@ -16,6 +16,7 @@ from weakref import WeakMethod
 
 import httpx
 
+from sayso import tracing
 from sayso.asker import Asked, refused
 from sayso.at_exit import at_exit
 from sayso.client import calls
@@ -70,7 +71,9 @@ class RemoteAsker:
             question = checked(question)
         except Invalid as error:
             return refused(error)
+        question, end_span = tracing.asking(question)
         asked = Asked(Future(), Future())
+        asked.settled.add_done_callback(end_span)
         crossing, client = self._opened()
         attended = crossing.send(lambda: self._attend_in_time(client, question, asked))
         attended.add_done_callback(lambda attended: _fail(asked, attended))

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 
 import httpx
 
-from sayso import settings
+from sayso import settings, tracing
 from sayso.client import calls
 from sayso.client.calls import Send, Steps
 from sayso.client.following import Following
@@ -79,7 +79,7 @@ def request_of(call: calls.Call[Any]) -> dict[str, Any]:
         "url": call.path,
         "params": list(call.query),
         "content": call.body,
-        "headers": call.headers,
+        "headers": call.headers | tracing.headers(),
         "timeout": httpx.Timeout(_SLOWEST, read=_SLOWEST + call.hold),
     }
 

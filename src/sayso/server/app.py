@@ -77,7 +77,7 @@ def build(access: Access, *, api_key: str | None = None, allow_origins: Iterable
             _CORS,
             allow_origins=origins,
             allow_methods=["GET", "POST"],
-            allow_headers=["Authorization", "Content-Type", "Last-Event-ID", "Prefer"],
+            allow_headers=["Authorization", "Content-Type", "Last-Event-ID", "Prefer", "Traceparent"],
             expose_headers=["Location", "Retry-After"],
         )
         middleware.insert(0, cors)

@@ -113,6 +113,7 @@ def _paths() -> dict[str, Any]:
     wait = _parameter(
         "wait", "query", {"type": "number", "minimum": 0}, f"Seconds to hold the call; at most {limits.WAIT:.0f} count."
     )
+    trace = _parameter("traceparent", "header", {"type": "string"}, "W3C Trace Context; what is none is passed over.")
     prefer = _parameter("Prefer", "header", {"type": "string"}, "`wait=SECONDS` (RFC 7240), as wait.")
     listed = _answer("200", "In the order asked for.", "RequestList", then=links.OF_LIST)
     page = _answer("200", "Events after the cursor.", "EventPage")
@@ -139,14 +140,14 @@ def _paths() -> dict[str, Any]:
         **_keys(),
         "/tickets": {"post": _operation("makeTicket", [], ticketed, "401", "422", body="TicketWanted")},
         "/requests": {
-            "post": _operation("ask", [], asked, "401", "409", "422", body="Question"),
+            "post": _operation("ask", [trace], asked, "401", "409", "422", body="Question"),
             "get": _operation("list", _LISTING, listed, "401", "422"),
         },
         "/requests/{request_id}": {
             "get": _operation("look", [request, wait, prefer], looked, "401", "404", "422"),
         },
         "/requests/{request_id}/answer": {
-            "post": _operation("answer", [request], settled, "401", "404", "409", "422", body="Submission")
+            "post": _operation("answer", [request, trace], settled, "401", "404", "409", "422", body="Submission")
         },
         "/requests/{request_id}/cancel": {
             "post": _operation("cancel", [request], settled, "401", "404", "409", "422", body="Cancellation")

@@ -66,10 +66,13 @@ class Permitted:
         async with self._held():
             return await self._gateway.settled(request_id, wait=wait)
 
-    async def answer(self, request_id: str, given: Submission, *, channel: str) -> Request:
+    async def answer(
+        self, request_id: str, given: Submission, *, channel: str, traceparent: str | None = None
+    ) -> Request:
         await self._check_request("answer", request_id)
         channel = self._caller.channel or channel
-        return await self._gateway.answer(request_id, given, by=self._caller.by, channel=channel)
+        by = self._caller.by
+        return await self._gateway.answer(request_id, given, by=by, channel=channel, traceparent=traceparent)
 
     async def cancel(self, request_id: str, reason: str, *, channel: str) -> Request:
         await self._check_request("cancel", request_id)

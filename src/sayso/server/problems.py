@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
+from sayso import tracing
 from sayso.errors import MethodNotAllowed, NotFound, SaysoError, TooMany, Unauthorised, Unavailable
 from sayso.server.protection import PROTECTION
 from sayso.wire import PROBLEM_TYPE, encode, problem
@@ -77,7 +78,9 @@ async def on_sayso_error(request: Request, error: Exception) -> Response:
     """Starlette's handler for the errors that routes raise."""
     assert isinstance(error, SaysoError)  # noqa: S101 - it is registered for these
     if error.status >= 500:
-        logger.error("request failed", exc_info=error, extra={"code": error.code})
+        traced = tracing.ids_in(request.headers.get(tracing.TRACEPARENT))
+        facts = {"code": error.code, **error.about, **(traced._asdict() if traced else {})}
+        logger.error("request failed", exc_info=error, extra=facts)
     return problem_response(error)
 
 

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from sayso import limits
+from sayso import limits, tracing
 from sayso.errors import Fault, Invalid
 from sayso.model import ID_RULE, STATUSES, is_id
 from sayso.server import intake
@@ -40,7 +40,8 @@ class _Requests:
         return await (self.ask(request) if request.method == "POST" else self.list(request))
 
     async def ask(self, request: Request) -> Response:
-        question = decode_question(await intake.body(request))
+        asked = decode_question(await intake.body(request))
+        question = tracing.carrying(asked, request.headers.get(tracing.TRACEPARENT))
         stored, created = await access_of(request, self._access).call(lambda gateway: gateway.ask(question))
         return _json(stored, 201 if created else 200, {"Location": f"{request.url.path}/{stored.request_id}"})
 
@@ -63,10 +64,10 @@ class _Requests:
 
     async def answer(self, request: Request) -> Response:
         request_id = request.path_params["request_id"]
-        given = decode_submission(await intake.body(request))
+        given, context = decode_submission(await intake.body(request)), request.headers.get(tracing.TRACEPARENT)
         return _json(
             await access_of(request, self._access).call(
-                lambda gateway: gateway.answer(request_id, given, channel=_CHANNEL)
+                lambda gateway: gateway.answer(request_id, given, channel=_CHANNEL, traceparent=context)
             )
         )
 

@@ -17,6 +17,7 @@ from crewai.flow.persistence import FlowPersistence
 from crewai.flow.persistence.factory import default_flow_persistence
 from crewai.hooks import HookAborted
 
+from sayso import tracing
 from sayso.adapters.crewai.endings import Rejected
 from sayso.adapters.crewai.feedback import FlowMirror, FlowReview
 from sayso.adapters.crewai.flows import understand_feedback
@@ -162,7 +163,9 @@ class Resumer:
             self._mark(request, "over")
             return Resumed(request, "rejected" if isinstance(ended, Rejected) else "unanswered", error=ended)
         try:
-            result = flow.resume(feedback if feedback is not None else "")
+            with tracing.resumed(request) as told:
+                told(request)
+                result = flow.resume(feedback if feedback is not None else "")
         except Exception as exc:
             logger.exception("a flow failed after it was resumed", extra={"request_id": request.request_id})
             return Resumed(request, "failed", error=exc)

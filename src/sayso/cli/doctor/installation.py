@@ -10,7 +10,12 @@ from typing import Final, NamedTuple
 
 from sayso.cli.doctor.finding import Finding
 
-_EXTRAS: Final = {"server": "serve, and agents in this process", "client": "the commands", "crewai": "crewAI's agents"}
+_EXTRAS: Final = {
+    "server": "serve, and agents in this process",
+    "client": "the commands",
+    "crewai": "crewAI's agents",
+    "otel": "traces",
+}
 """What is optional, and for whom."""
 _REQUIREMENT = re.compile(
     r"(?P<name>[\w.-]+)>=(?P<least>[\w.]+); (?:\(sys_platform != '(?P<not_on>\w+)'\) and )?extra == '(?P<extra>\w+)'"

@@ -142,7 +142,7 @@ class Connection(asyncio.Protocol):
         """The last answer on this connection."""
         self.lane.application.refusals.add(error.code)
         if error.status >= 500:
-            logger.error("call failed", exc_info=error, extra={"code": error.code})
+            logger.error("call failed", exc_info=error, extra={"code": error.code, **error.about})
         if not self.transport.is_closing():
             self.transport.write(raw_problem(error, *self._more))
             self._close()
