@@ -84,6 +84,10 @@ async def test_a_store_that_takes_its_time_is_not_waited_for_and_not_asked_twice
     monkeypatch.setattr(waiting, "_PATIENCE", 5)
     store.answers.set()
     assert await read(looked) == [0.0, 0.0]
+    store.answers.clear()
+    clock.advance(5)
+    monkeypatch.setattr(waiting, "_PATIENCE", 0.01)
+    assert await read(looked) == []  # what was seen before is not told as what is
 
 
 async def test_nothing_is_said_of_a_store_that_fails_and_it_is_asked_again(

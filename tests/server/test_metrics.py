@@ -107,6 +107,8 @@ async def test_resumes_and_resets_are_counted(server: HumanInputServer, ask: Ask
     for follower in FOLLOWERS:
         async with aclosing(follower(server.url).events(_RUN)) as stream:
             first, _ = await take(stream, 2)
+            async with aclosing(follower(server.url).events(_RUN, first["event_id"])) as other:
+                await take(other, 1)  # what another one has just been told needs no look at the store
         async with aclosing(follower(server.url).events(_RUN, first["event_id"])) as stream:
             await take(stream, 1)
         async with aclosing(follower(server.url).events(_RUN, "unknown")) as stream:
@@ -114,7 +116,7 @@ async def test_resumes_and_resets_are_counted(server: HumanInputServer, ask: Ask
         async with aclosing(follower(server.url).events(new_id(), first["event_id"])) as stream:
             assert (await take(stream, 1))[0]["type"] == "reset"
     seen = samples(server.url)
-    assert seen["sayso_resumes_total"] == 2  # a poll is no stream: each goes on from a cursor
+    assert seen["sayso_resumes_total"] == 4  # a poll is no stream: each goes on from a cursor
     assert seen['sayso_resets_total{reason="unknown-cursor"}'] == 3
     assert seen['sayso_resets_total{reason="foreign-cursor"}'] == 3
 
