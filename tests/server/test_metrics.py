@@ -44,22 +44,27 @@ async def test_each_question_is_counted_as_what_it_was_and_became(server: HumanI
     review = {"kind": "review", "context": "a draft"}
     by_http, by_socket, given_up, left = ask()["request_id"], ask()["request_id"], ask(**review)["request_id"], ask()
     expired = ask(timeout=0.01, on_timeout="reject", kind="approval")["request_id"]
+    cancelled = ask(timeout=0.01, on_timeout="cancel")["request_id"]
     for _ in range(2):  # the same answer, counted once
         answer = {"human_feedback": "yes", "answer_id": "mine"}
         assert call("POST", f"{server.url}/requests/{by_http}/answer", KEY, json=answer).status_code == 200
     assert (await _answer_by_socket(server.url, by_socket, human_feedback="yes"))["type"] == "answer_accepted"
     call("POST", f"{server.url}/requests/{given_up}/cancel", KEY)
-    assert call("GET", f"{server.url}/requests/{expired}?wait=20", KEY).json()["status"] == "expired"
+    for id, status in ((expired, "expired"), (cancelled, "cancelled")):
+        assert call("GET", f"{server.url}/requests/{id}?wait=20", KEY).json()["status"] == status
     ask_again = {"execution_id": "run-1", "prompt": "Ship it?", "request_id": left["request_id"]}
     assert call("POST", f"{server.url}/requests", KEY, json=ask_again).status_code == 200
     seen = samples(server.url)
     assert {name: value for name, value in seen.items() if name.startswith("sayso_questions_") and value} == {
-        'sayso_questions_asked_total{channel="http",kind="question"}': 3,
+        'sayso_questions_asked_total{channel="http",kind="question"}': 4,
         'sayso_questions_asked_total{channel="http",kind="review"}': 1,
         'sayso_questions_asked_total{channel="http",kind="approval"}': 1,
         'sayso_questions_settled_total{kind="question",status="answered"}': 2,
+        'sayso_questions_settled_total{kind="question",status="cancelled"}': 1,
         'sayso_questions_settled_total{kind="review",status="cancelled"}': 1,
         'sayso_questions_settled_total{kind="approval",status="expired"}': 1,
+        'sayso_questions_timed_out_total{kind="question"}': 1,
+        'sayso_questions_timed_out_total{kind="approval"}': 1,
         "sayso_questions_open": 1,
     }
     for channel in ("http", "websocket"):
