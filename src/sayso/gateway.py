@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -219,8 +219,11 @@ class Gateway:
         )
         if capped:
             await self._check_quota(request)
-        with _about(request):
+        try:
             stored, created = await self._store.put(request, InputRequired.of(request))
+        except SaysoError as error:
+            _tell_which(request, error)
+            raise
         if created:
             self._quotas.asked(stored)
             self.counts.asked(stored)
@@ -493,8 +496,11 @@ class Gateway:
 
     async def _settle(self, request: Request, answer_id: str | None, traceparent: str | None = None) -> Request:
         with tracing.of_request("sayso.settled", request.metadata, cause=traceparent) as told:
-            with _about(request):
+            try:
                 stored, won = await self._store.settle(request, InputCompleted.of(request))
+            except SaysoError as error:
+                _tell_which(request, error)
+                raise
             told(stored)
         if won:
             self._quotas.settled(stored)
@@ -548,14 +554,9 @@ class Gateway:
         self._waker.hear(hint)
 
 
-@contextmanager
-def _about(request: Request) -> Iterator[None]:
-    """An error that comes out of it says to which request it happened."""
-    try:
-        yield
-    except SaysoError as error:
-        error.about = {"execution_id": request.execution_id, "request_id": request.request_id}
-        raise
+def _tell_which(request: Request, error: SaysoError) -> None:
+    """Notes in the error to which request it happened."""
+    error.about = {"execution_id": request.execution_id, "request_id": request.request_id}
 
 
 def _check_ids(**ids: str) -> None:

@@ -28,6 +28,13 @@ _FORM: Final = re.compile(
 )
 
 
+def _nothing(request: Request) -> None:
+    """Stands where there is no span."""
+
+
+_NO_SPAN: Final = nullcontext(_nothing)
+
+
 class Ids(NamedTuple):
     """Of a span, as hexadecimal digits."""
 
@@ -84,10 +91,11 @@ def of_request(
     `cause`: the context of whoever made it happen, which is linked, and so is the span that is active here. Where the
     question came without a context nothing is made.
     """
-    api, parent = _api(), metadata.get(TRACEPARENT)
-    context = _read(api, parent) if api is not None else None
-    if api is None or context is None:
-        return nullcontext(_nothing)
+    if TRACEPARENT not in metadata or (api := _api()) is None:
+        return _NO_SPAN
+    context = _read(api, metadata[TRACEPARENT])
+    if context is None:
+        return _NO_SPAN
     return _spanning(api, name, context, [link for link in (_read(api, cause), _active(api)) if link is not None])
 
 
@@ -120,12 +128,11 @@ def _end(span: Span, settled: Future[Request]) -> None:
     elif (error := settled.exception()) is not None:
         _fail(api, span, error)
     else:
-        request = settled.result()
+        request, own = settled.result(), span.get_span_context()
         _describe(span, request)
-        context = span.get_span_context()
-        asked = None if api is None else _read(api, request.metadata.get(TRACEPARENT))
-        if api is not None and asked is not None and asked.span_id != context.span_id:
-            with _spanning(api, "sayso.resume", asked, [context]) as told:
+        asked = _read(api, request.metadata.get(TRACEPARENT))
+        if asked is not None and asked.span_id != own.span_id:
+            with _spanning(api, "sayso.resume", asked, [own]) as told:
                 told(request)
     span.end()
 
@@ -145,12 +152,7 @@ def _describe(span: Span, request: Request) -> None:
 def _fail(api: _Api, span: Span, error: BaseException) -> None:
     """Without the error's own words."""
     span.set_attribute("sayso.error", error.code if isinstance(error, SaysoError) else type(error).__name__)
-    if api is not None:
-        span.set_status(api.StatusCode.ERROR)
-
-
-def _nothing(request: Request) -> None:
-    """Stands where there is no span."""
+    span.set_status(api.StatusCode.ERROR)
 
 
 def _active(api: _Api) -> SpanContext | None:

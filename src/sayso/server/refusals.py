@@ -34,4 +34,5 @@ class Counting:
         self._refusals = refusals
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._app({**scope, REFUSED: self._refusals.add}, receive, send)
+        scope[REFUSED] = self._refusals.add
+        await self._app(scope, receive, send)
