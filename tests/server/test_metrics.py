@@ -172,6 +172,10 @@ def test_the_format_is_the_one_that_is_asked_for(server: HumanInputServer, ask: 
     assert plain.headers["content-type"].startswith("text/plain; version=0.0.4")
     assert open_metrics.headers["content-type"].startswith("application/openmetrics-text; version=1.0.0")
     assert plain.headers["cache-control"] == "no-store"
+    for odd in ("application/openmetrics-text;version=x", "text/plain;version=x", ";,;", "*/*"):
+        answered = call("GET", f"{server.url}/metrics", KEY, headers={"Accept": odd})
+        assert answered.status_code == 200
+        assert "version=x" not in answered.headers["content-type"]
     assert open_metrics.text.endswith("# EOF\n")
     named = {family.name for family in text_string_to_metric_families(open_metrics.text)}
     asked = {name for name in samples_of(plain.text) if "asked" in name}

@@ -47,7 +47,9 @@ async def world_of(url: str, rate: float, name: str) -> AsyncIterator[World]:
 
 
 async def rush(world: World) -> None:
-    """Many look at once: what a server makes when it is needed (threads, connections) it has from now on."""
+    """Many look at once: what a server makes when it is needed (threads, connections, what writes metrics) it has from
+    now on."""
+    await world.call("GET", "/metrics", 200)
     await asyncio.gather(*(world.call("GET", "/requests?limit=1", 200) for _ in range(_RUSH)))
 
 

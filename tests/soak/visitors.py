@@ -107,8 +107,15 @@ async def clumsy(world: World) -> None:
 
 
 async def looks(world: World) -> None:
-    """What runs beside: health, readiness, lists, the audit, leases."""
-    for path in ("/health", "/ready", "/openapi.json", "/requests?order=newest&q=ferry&limit=20", "/session"):
+    """What runs beside: health, readiness, metrics, lists, the audit, leases."""
+    for path in (
+        "/health",
+        "/ready",
+        "/metrics",
+        "/openapi.json",
+        "/requests?order=newest&q=ferry&limit=20",
+        "/session",
+    ):
         await world.call("GET", path, 200)
     await world.call("GET", f"/audit?execution_id={world.name}-{world.begun}", 200)
     name = f"/leases/flow-{world.chance.randint(0, 9)}"

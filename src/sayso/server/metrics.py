@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import version
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -18,6 +18,9 @@ from sayso.server.access import Access, access_of
 
 if TYPE_CHECKING:
     from prometheus_client import Metric as Family
+
+
+_OPEN_METRICS: Final = "application/openmetrics-text"
 
 
 def routes(access: Access, meters: Meters) -> list[BaseRoute]:
@@ -44,7 +47,8 @@ def _written(metrics: Sequence[Metric], accept: str) -> tuple[bytes, str]:
     registry = CollectorRegistry()  # the library's own one is for whatever else runs in this process
     ProcessCollector(registry=registry)
     registry.register(_Found(metrics))
-    encode, media = choose_encoder(accept)
+    # The library stumbles over versions that are none, and repeats those that it does not know.
+    encode, media = choose_encoder(_OPEN_METRICS if _OPEN_METRICS in accept else "")
     return encode(registry), media
 
 
