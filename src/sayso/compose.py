@@ -12,7 +12,9 @@ from typing import Final
 from platformdirs import user_data_path
 
 from sayso.asker import Asker
+from sayso.clock import Clock
 from sayso.errors import ExtraMissing, Misconfigured
+from sayso.gateway import Gateway
 from sayso.store import Store
 from sayso.store.memory import MemoryStore
 from sayso.store.moving import Moved, Told
@@ -37,6 +39,15 @@ def store_at(url: str) -> Store:
     if url.startswith(_POSTGRES):
         return _postgres_store(url)
     return SQLiteStore(_sqlite_file(url))
+
+
+def tell(gateway: Gateway, store: Store, file: Path) -> None:
+    """Has those whom `file` names told of what `gateway` writes to `store`. Raises Misconfigured, ExtraMissing."""
+    try:
+        from sayso.notify.notifiers import notifiers
+    except ImportError as exc:
+        raise ExtraMissing("notifiers need httpcore: pip install 'sayso[notify]'") from exc
+    gateway.notifiers = notifiers(file, store, gateway, Clock())
 
 
 def backup(url: str, to: Path) -> Copy:

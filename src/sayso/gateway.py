@@ -51,6 +51,7 @@ from sayso.model import (
     is_id,
     size,
 )
+from sayso.notifier import NoNotifiers, Notifiers
 from sayso.orphans import Orphans, OthersOrphans
 from sayso.quotas import Quotas
 from sayso.readiness import Readiness
@@ -118,9 +119,9 @@ class Gateway:
         self.keys = Keyring(store, self._clock)
         self._own_secrets: dict[str, bytes] = {}
         self._shared = store if isinstance(store, Shared) else None
-        self._deadlines = Deadlines(self._clock, self._due, self.expire, self._duty("deadlines"))
+        self._deadlines = Deadlines(self._clock, self._due, self.expire, self.duty("deadlines"))
         self._retention = (
-            None if retention is None else Retention(self._clock, retention, self._prune, self._duty("retention"))
+            None if retention is None else Retention(self._clock, retention, self._prune, self.duty("retention"))
         )
         self._orphans = Orphans(self._orphaned, self.abandon)
         self._quotas = Quotas(store.pending)
@@ -132,6 +133,8 @@ class Gateway:
         if isinstance(store, Metered):
             self.meters.add(store.metrics)
         self._opened_at = 0
+        self.notifiers: Notifiers = NoNotifiers()
+        """Who tells others of the log; set before `running`."""
         self.on_written: Callable[[str, str], None] = lambda execution_id, event_id: None
         """Called with each event that this process has written, once it is durable and before its writer hears so."""
 
@@ -147,6 +150,7 @@ class Gateway:
             self._opened_at = (await self._store.list(Filter(), limit=1)).head
             if self._shared is None:
                 await self._orphans.give_up_first()
+            await self.notifiers.begin()
             async with asyncio.TaskGroup() as tasks:
                 kept = [
                     tasks.create_task(keeping)
@@ -158,10 +162,11 @@ class Gateway:
                         self._waiting.keep(),
                     )
                 ]
+                kept.append(tasks.create_task(self.notifiers.keep()))
                 if self._retention is not None:
                     kept.append(tasks.create_task(self._retention.keep()))
                 if self._shared is not None:
-                    others = OthersOrphans(self._shared.orphans, self.abandon, self._duty("orphans"))
+                    others = OthersOrphans(self._shared.orphans, self.abandon, self.duty("orphans"))
                     kept.append(tasks.create_task(others.keep()))
                 elif self._orphans.are_left:
                     kept.append(tasks.create_task(self._give_up_orphans()))
@@ -456,6 +461,10 @@ class Gateway:
         """Where to listen for news of a stream: listen first, read second."""
         return self._hub.heard(execution_id)
 
+    def topic(self, execution_id: str | None) -> Topic:
+        """Where to wait for news of a stream: take it first, read second, wait third."""
+        return self._hub.topic(execution_id)
+
     @property
     def is_alone(self) -> bool:
         """Whether no other process writes to the store."""
@@ -515,7 +524,7 @@ class Gateway:
             if await self._store.get(request.request_id) is None:  # a repeat is none more
                 raise
 
-    def _duty(self, name: str) -> Callable[[], bool]:
+    def duty(self, name: str) -> Callable[[], bool]:
         """Says whether this process does the work called `name` at present; alone on its store, it does all."""
         shared = self._shared
         return (lambda: True) if shared is None else (lambda: shared.holds(name))

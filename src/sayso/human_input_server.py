@@ -20,7 +20,7 @@ from starlette.types import ASGIApp
 from sayso import settings
 from sayso.asker import Asked, failed, refused
 from sayso.at_exit import at_exit
-from sayso.compose import adapters_stand_by, default_store, install_adapters, store_at
+from sayso.compose import adapters_stand_by, default_store, install_adapters, store_at, tell
 from sayso.errors import AlreadyStarted, Misconfigured, NotReady, ServerStopped, StoreFailed
 from sayso.gateway import Gateway
 from sayso.model import Question, Request
@@ -54,6 +54,7 @@ class HumanInputServer:
     trusted_proxies: addresses and networks of the proxies before this server, whose word counts on who calls
         (X-Forwarded-For) and over what (X-Forwarded-Proto).
     tls_certificate, tls_key, tls_password_file: PEM files with which the server speaks TLS, and nothing else.
+    notify: a TOML or JSON file that says who is told of what, by webhooks (docs/notify.md); without it, SAYSO_NOTIFY.
     quiet: without the line on stderr for each open question.
     adapters: whether the agent frameworks installed here ask through this server while it runs.
 
@@ -74,6 +75,7 @@ class HumanInputServer:
         tls_certificate: str | Path | None = None,
         tls_key: str | Path | None = None,
         tls_password_file: str | Path | None = None,
+        notify: str | Path | None = None,
         quiet: bool = False,
         adapters: bool = True,
     ) -> None:
@@ -89,6 +91,7 @@ class HumanInputServer:
         self._allow_origins = settings.checked_origins(allow_origins)
         self._proxies = settings.checked_proxies(trusted_proxies)
         self._tls = TLS.of(tls_certificate, tls_key, tls_password_file)
+        self._notify = settings.notify() if notify is None else Path(notify).expanduser()
         self._notices = None if quiet else Notices()
         self._adapters = adapters
         self._bound_port: int | None = None
@@ -210,6 +213,8 @@ class HumanInputServer:
     def _runtime(self, *, has_console: bool = True) -> Runtime:
         store = store_at(self._store or default_store(self.port))
         gateway = Gateway(store, retention=self._retention)
+        if self._notify is not None:
+            tell(gateway, store, self._notify)
         return Runtime(gateway, self._tell, has_console=has_console, tls=self._tls is not None)
 
     def _take_over(self, make: Callable[[], _Running]) -> _Running:

@@ -17,6 +17,7 @@ NAMES: Final = (
     "SAYSO_API_KEY",
     "SAYSO_API_KEY_FILE",
     "SAYSO_DRAIN",
+    "SAYSO_NOTIFY",
     "SAYSO_RETENTION",
     "SAYSO_STORE",
     "SAYSO_STORE_FILE",
@@ -68,6 +69,12 @@ def _first_line(setting: str, file: str) -> str:
 def url() -> str | None:
     """`SAYSO_URL`: the server that this process's questions go to when none runs in it; None when it is not set."""
     return os.environ.get("SAYSO_URL", "").strip() or None
+
+
+def notify() -> Path | None:
+    """`SAYSO_NOTIFY`: the file that says who is told of what; None when it is not set."""
+    file = os.environ.get("SAYSO_NOTIFY", "").strip()
+    return Path(file).expanduser() if file else None
 
 
 def retention() -> timedelta | None:

@@ -17,6 +17,7 @@ from sayso import errors, keys, limits, model
 from sayso.errors import AlreadySettled, Fault, Invalid, SaysoError, Unavailable
 from sayso.keys import Key, KeyWanted, Rotation
 from sayso.model import Fact, Question, Request, Submission
+from sayso.notifier import Replay
 
 T = TypeVar("T")
 
@@ -237,6 +238,14 @@ def decode_key_wanted(data: bytes) -> KeyWanted:
 def decode_rotation(data: bytes) -> Rotation:
     """The body of `POST /keys/{id}/rotate`, which may be empty. Raises Invalid."""
     return _decode(data or b"{}", Rotation)
+
+
+def decode_replay(data: bytes) -> Replay:
+    """The body of `POST /notifiers/{name}/replay`, which may be empty. Raises Invalid."""
+    wanted = _decode(data or b"{}", Replay)
+    if wanted.after is not None and not model.is_id(wanted.after):
+        raise Invalid(Fault("/after", model.ID_RULE))
+    return wanted
 
 
 def decode_ticket_wanted(data: bytes) -> str | None:

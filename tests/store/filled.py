@@ -10,7 +10,7 @@ from msgspec import structs
 
 from sayso.keys import KeyWanted, created
 from sayso.model import Request
-from sayso.store import Filter, Store
+from sayso.store import Filter, Owed, Store
 from sayso.store.postgres import PostgresStore
 from sayso.store.sqlite import SQLiteStore
 from tests.builders import NOW, answered, asked, completed, new_id, request
@@ -65,6 +65,9 @@ async def fill(store: SQLiteStore, *, requests: int = 40) -> None:
         await store.change_keys(lambda _, made=made: made)
     await store.used_keys({"id-ann": NOW})
     assert await store.redeem("used", NOW + DAY, NOW)
+    standing = await store.begin_notifier("ops")
+    owed = [Owed(f"run-{number}", number, number, NOW + number * DAY, "500") for number in range(3)]
+    assert await store.advance_notifier("ops", standing._replace(off="410"), owed=owed)
 
 
 async def filled(path: Path, *, requests: int = 40) -> None:
@@ -104,6 +107,7 @@ async def said(store: Store, *, cursors: tuple[str, ...] = ()) -> dict[str, Any]
         ],
         "secret": await store.secret("session"),
         "keys": await store.keys(),
+        "notifiers": [await store.begin_notifier("ops"), list(await store.owed("ops", limit=9))],
     }
 
 

@@ -16,6 +16,7 @@ from sayso.cli.export import export
 from sayso.cli.inbox import inbox
 from sayso.cli.keys import keys
 from sayso.cli.migrate import migrate
+from sayso.cli.notify import notify
 from sayso.cli.output import write_in_any_encoding
 from sayso.cli.resume import resume
 from sayso.cli.serve import serve
@@ -68,6 +69,7 @@ for command in (
     migrate,
     serve,
     keys,
+    notify,
     resume,
     demo,
     doctor,

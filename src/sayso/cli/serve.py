@@ -56,6 +56,11 @@ logger = logging.getLogger(__name__)
     help="How long all goes on after SIGTERM, while /ready says no.  [env var: SAYSO_DRAIN; default: 0]",
 )
 @click.option(
+    "--notify",
+    metavar="FILE",
+    help="Who is told of what, by webhooks: a TOML or JSON file.  [env var: SAYSO_NOTIFY]",
+)
+@click.option(
     "--allow-origin",
     "allow_origins",
     multiple=True,
@@ -111,6 +116,7 @@ def serve(
     store: str | None,
     retention: float | None,
     drain: float | None,
+    notify: str | None,
     allow_origins: tuple[str, ...],
     tls_certificate: str | None,
     tls_key: str | None,
@@ -144,6 +150,7 @@ def serve(
             store=store,
             retention=retention,
             drain=drain,
+            notify=notify,
             allow_origins=allow_origins,
             trusted_proxies=trusted_proxies.replace(",", " ").split(),
             tls_certificate=tls_certificate,

@@ -13,6 +13,7 @@ from starlette.routing import BaseRoute, Route
 from sayso import limits
 from sayso.keys import KeyMade, KeyWanted, Rotation
 from sayso.model import STATUSES, Question, Request, Submission
+from sayso.notifier import Replay, Trial
 from sayso.server import links
 from sayso.server.schemas import (
     ID,
@@ -21,6 +22,7 @@ from sayso.server.schemas import (
     EventPage,
     Health,
     KeyList,
+    NotifierList,
     Problem,
     RequestList,
     ResetShown,
@@ -33,9 +35,10 @@ from sayso.wire import PROBLEM_TYPE, Cancellation, LeaseWanted, Login, TicketWan
 
 _TYPES: Final = (
     *(RequestList, EventPage, ResetShown, Health, Problem, Request, SessionShown, KeyList, KeyMade, TicketMade),
-    *(Question, Submission, Cancellation, LeaseWanted, Login, KeyWanted, Rotation, TicketWanted),
+    *(NotifierList, Trial),
+    *(Question, Submission, Cancellation, LeaseWanted, Login, KeyWanted, Rotation, TicketWanted, Replay),
 )
-_MAY_BE_EMPTY: Final = {"Cancellation", "Login", "Rotation"}
+_MAY_BE_EMPTY: Final = {"Cancellation", "Login", "Rotation", "Replay"}
 _BYTES: Final = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 _AUTHENTICATE: Final = {"WWW-Authenticate": {"schema": {"type": "string"}}}
 _RETRY: Final = {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}}}
@@ -138,6 +141,7 @@ def _paths() -> dict[str, Any]:
         "/asyncapi.json": {"get": _operation("asyncapi", [], _document("The streams, as AsyncAPI 3.0.")) | _OPEN},
         "/session": _session(),
         **_keys(),
+        **_notifiers(),
         "/tickets": {"post": _operation("makeTicket", [], ticketed, "401", "422", body="TicketWanted")},
         "/requests": {
             "post": _operation("ask", [trace], asked, "401", "409", "422", body="Question"),
@@ -186,6 +190,20 @@ def _keys() -> dict[str, Any]:
         },
         "/keys/{id}/rotate": {"post": _operation("rotateKey", [id], made, "401", "404", "422", body="Rotation")},
         "/keys/{id}/revoke": {"post": _operation("revokeKey", [id], key, "401", "404")},
+    }
+
+
+def _notifiers() -> dict[str, Any]:
+    name = _parameter("name", "path", {"type": "string"}, "As the configuration has it.")
+    listed = _answer("200", "How each stands.", "NotifierList")
+    tried = _answer("200", "What came of it.", "Trial")
+    replayed = {"204": {"description": "It is at it."}}
+    return {
+        "/notifiers": {"get": _operation("notifiers", [], listed, "401")},
+        "/notifiers/{name}/test": {"post": _operation("testNotifier", [name], tried, "401", "404")},
+        "/notifiers/{name}/replay": {
+            "post": _operation("replayNotifier", [name], replayed, "401", "404", "422", body="Replay")
+        },
     }
 
 

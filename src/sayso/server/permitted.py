@@ -13,6 +13,7 @@ from sayso.gateway import NO_REQUEST, Batch, Gateway, Place
 from sayso.keys import KeyMade, KeyShown, KeyWanted, Rotation, Scope, fits
 from sayso.meters import Metric
 from sayso.model import HTTP, Question, Request, Submission
+from sayso.notifier import NotifierShown, Trial
 from sayso.server.caller import Caller
 from sayso.store import AuditPlace, Filter, Page
 
@@ -41,6 +42,7 @@ RULES: Final[Mapping[str, Rule]] = {
     "keys": _rule("admin"),
     "audit": _rule("admin"),
     "metrics": _rule("metrics"),
+    "notify": _rule("admin"),
 }
 """Each use of the server. docs/protocol.md has the same table with the addresses."""
 
@@ -150,6 +152,18 @@ class Permitted:
     async def metrics(self) -> Sequence[Metric]:
         self._check("metrics")
         return await self._gateway.metrics()
+
+    async def notifiers(self) -> Sequence[NotifierShown]:
+        self._check("notify")
+        return await self._gateway.notifiers.list()
+
+    async def test_notifier(self, name: str) -> Trial:
+        self._check("notify")
+        return await self._gateway.notifiers.test(name)
+
+    async def replay_notifier(self, name: str, after: str | None) -> None:
+        self._check("notify")
+        await self._gateway.notifiers.replay(name, after)
 
     def _held(self) -> AbstractAsyncContextManager[None]:
         return self._gateway.keys.held(self._caller.key)

@@ -12,6 +12,7 @@ from msgspec import Struct
 from sayso import limits
 from sayso.keys import DEFAULT, KeyShown
 from sayso.model import InputCompleted, InputRequired, Request
+from sayso.notifier import NotifierShown
 
 Schema = dict[str, Any]
 
@@ -59,6 +60,12 @@ class KeyList(Struct):
     """Keys in the order in which they were made."""
 
     keys: list[KeyShown]
+
+
+class NotifierList(Struct):
+    """Notifiers in the order of the configuration."""
+
+    notifiers: list[NotifierShown]
 
 
 class Fault(Struct):
@@ -114,7 +121,7 @@ def _text(most: int) -> Schema:
 _EVERYWHERE: Final[dict[str, Schema]] = {
     **dict.fromkeys(("execution_id", "request_id", "previous", "answer_id", "holder"), _NAME),
     **dict.fromkeys(("timestamp", "deadline", "until"), _TIME),
-    **dict.fromkeys(("created_at", "settled_at", "expires_at", "revoked_at", "last_used_at"), _TIME),
+    **dict.fromkeys(("created_at", "settled_at", "expires_at", "revoked_at", "last_used_at", "due_at"), _TIME),
 }
 """What a member of this name must fit, whichever type has it."""
 
@@ -160,6 +167,7 @@ _BOUNDS: Final[dict[str, dict[str, Schema]]] = {
             "items": {"type": "string", "pattern": r"^[A-Za-z0-9._~:*-]{1,128}$"},
         },
     },
+    "Replay": {"after": _NAME},
     "Rotation": {"overlap": {"minimum": 0, "maximum": limits.KEY_OVERLAP_MOST}},
     "InputRequired": {"event_id": _UUID, "crew_id": _UUID, "task_id": _UUID, "agent_id": _UUID, "seq": {"minimum": 1}},
     "InputCompleted": {"event_id": _UUID, "crew_id": _UUID, "task_id": _UUID, "agent_id": _UUID, "seq": {"minimum": 1}},

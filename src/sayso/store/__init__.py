@@ -250,6 +250,48 @@ class Keys(Protocol):
         """Whether this is the first call for the ticket. Those that ended before `now` are forgotten."""
 
 
+class Standing(NamedTuple):
+    """How far a notifier has come: up to `position` everything is delivered or owed. `version` grows with each step;
+    `off`: why it delivers nothing, or ""; `owed`: how many executions are."""
+
+    position: int
+    version: int
+    off: str
+    owed: int
+
+
+class Owed(NamedTuple):
+    """An execution that is behind: delivered up to its `position`, to go on at `due_at`, after so many failed
+    `attempts` at what comes next. `why`: what the last one came to, or "" while it waits for its time."""
+
+    execution_id: str
+    position: int
+    attempts: int
+    due_at: datetime
+    why: str
+
+
+@runtime_checkable
+class Notified(Protocol):
+    """What a store may offer besides: how far those have come who tell others of the log, by name."""
+
+    async def begin_notifier(self, name: str) -> Standing:
+        """Where it stands, durable on return; a new one stands at the end of the log."""
+
+    async def owed(self, name: str, executions: Sequence[str] | None = None, *, limit: int = 0) -> Sequence[Owed]:
+        """Those of these executions that are behind; or (None) at most `limit` of all, what is due first before the
+        others."""
+
+    async def advance_notifier(
+        self, name: str, now: Standing, *, owed: Sequence[Owed] = (), done: Sequence[str] = ()
+    ) -> bool:
+        """Moves it to `now`, whose `version` is that of the step before, with what is owed from here on and which
+        executions are not any more; all or none. False, and nothing is changed, where another took a step meanwhile."""
+
+    async def replay_notifier(self, name: str, position: int, now: datetime) -> None:
+        """Switches it on, makes what is owed due, and takes it back to `position` where it is further on."""
+
+
 @runtime_checkable
 class Metered(Protocol):
     """What a store may offer besides: how its commits go."""

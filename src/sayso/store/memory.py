@@ -25,9 +25,11 @@ from sayso.store import (
     Hear,
     Kept,
     Located,
+    Owed,
     Page,
     Put,
     Settled,
+    Standing,
     first_of,
     mentions,
     within_batch,
@@ -59,6 +61,8 @@ class MemoryStore:
         self._keys: dict[str, Key] = {}
         self._tickets: dict[str, datetime] = {}
         self._audit: dict[str, list[Entry]] = {}
+        self._notifiers: dict[str, Standing] = {}
+        self._owed: dict[str, dict[str, Owed]] = {}
         self._changes = Changes()
         self._origin = str(uuid.uuid4())
         self._tombstones: dict[str, Request] = {}
@@ -208,6 +212,34 @@ class MemoryStore:
             return False
         self._tickets[ticket_id] = until
         return True
+
+    async def begin_notifier(self, name: str) -> Standing:
+        standing = self._notifiers.setdefault(name, Standing(self._last_position, 0, "", 0))
+        return standing._replace(owed=len(self._owed.setdefault(name, {})))
+
+    async def owed(self, name: str, executions: Sequence[str] | None = None, *, limit: int = 0) -> Sequence[Owed]:
+        there = self._owed.get(name, {})
+        if executions is not None:
+            return [there[id] for id in executions if id in there]
+        return sorted(there.values(), key=lambda one: one.due_at)[:limit]
+
+    async def advance_notifier(
+        self, name: str, now: Standing, *, owed: Sequence[Owed] = (), done: Sequence[str] = ()
+    ) -> bool:
+        if self._notifiers[name].version != now.version:
+            return False
+        self._notifiers[name] = now._replace(version=now.version + 1)
+        for id in done:
+            self._owed[name].pop(id, None)
+        self._owed[name].update((one.execution_id, one) for one in owed)
+        return True
+
+    async def replay_notifier(self, name: str, position: int, now: datetime) -> None:
+        at = self._notifiers[name]
+        self._notifiers[name] = Standing(min(at.position, position), at.version + 1, "", 0)
+        self._owed[name] = {
+            id: Owed(id, min(one.position, position), 0, now, one.why) for id, one in self._owed[name].items()
+        }
 
     def _fell_silent(self, execution_id: str, now: datetime) -> None:
         self._quiet_since[execution_id] = max(now, self._quiet_since.get(execution_id, now))

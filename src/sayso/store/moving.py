@@ -57,6 +57,8 @@ TABLES: Final = (
     Table("keys", "id", ("id", "last_used_at", "data")),
     Table("tickets", "id", ("id", "until")),
     Table("audit", "execution_id, number", ("execution_id", "number", "hash", "data")),
+    Table("notifiers", "name", ("name", "position", "version", "off")),
+    Table("owed", "name, execution_id", ("name", "execution_id", "position", "attempts", "due_at", "why")),
 )
 """Everything that a store holds. A migration that adds a table, or a column, adds it here, and to the statement
 `move_<table>` of SQLite; a test compares this with both schemas."""

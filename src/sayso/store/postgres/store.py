@@ -17,7 +17,7 @@ from sayso.errors import NotFound, RequestMismatch, StoreFailed
 from sayso.keys import Change, Key
 from sayso.meters import Metric
 from sayso.model import InputCompleted, InputRequired, Request
-from sayso.store import SECRET_BYTES, TAKEN, AuditPlace, Filter, Hear, Kept, Located, Page, Put, Settled
+from sayso.store import SECRET_BYTES, TAKEN, AuditPlace, Filter, Hear, Kept, Located, Owed, Page, Put, Settled, Standing
 from sayso.store.changes import Changes
 from sayso.store.commits import Commits
 from sayso.store.postgres.address import Address
@@ -180,6 +180,30 @@ class PostgresStore:
 
     async def redeem(self, ticket_id: str, until: datetime, now: datetime) -> bool:
         return bool(await self._rows("redeem", ticket_id, until, now))
+
+    async def begin_notifier(self, name: str) -> Standing:
+        rows = await self._rows("get_notifier", name)
+        if not rows:
+            await self._rows("begin_notifier", name)
+            rows = await self._rows("get_notifier", name)
+        return Standing(*rows[0])
+
+    async def owed(self, name: str, executions: Sequence[str] | None = None, *, limit: int = 0) -> Sequence[Owed]:
+        if executions is None:
+            rows = await self._rows("owed_by_time", name, limit)
+        else:
+            rows = await self._rows("owed_of", name, list(executions))
+        return [Owed(*row) for row in rows]
+
+    async def advance_notifier(
+        self, name: str, now: Standing, *, owed: Sequence[Owed] = (), done: Sequence[str] = ()
+    ) -> bool:
+        columns = [list(column) for column in zip(*owed, strict=True)] or [[]] * len(Owed._fields)
+        step = (name, now.version, now.position, now.off, list(done))
+        return bool(await self._value("advance_notifier", *step, *columns))
+
+    async def replay_notifier(self, name: str, position: int, now: datetime) -> None:
+        await self._rows("replay_notifier", name, position, now)
 
     def holds(self, duty: str) -> bool:
         return self._watcher is not None and self._watcher.holds(duty)

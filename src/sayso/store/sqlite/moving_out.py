@@ -18,7 +18,7 @@ from sayso.store.sqlite.file import connect, failures, version
 from sayso.store.sqlite.lock import Lock
 from sayso.store.sqlite.rows import ORIGIN, event_of, kept_of, key_of, meta, pruned_position, request_of
 
-_TIMES: Final = frozenset({"quiet_since", "settled_at", "until"})
+_TIMES: Final = frozenset({"quiet_since", "settled_at", "until", "due_at"})
 """Columns that hold a moment as text, of the tables that are read as they are."""
 _Q: Final = queries("sqlite")
 

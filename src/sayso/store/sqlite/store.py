@@ -23,7 +23,21 @@ from sayso.errors import NotFound, RequestMismatch, StoreDamaged, StoreFailed
 from sayso.keys import Change, Key
 from sayso.meters import Metric
 from sayso.model import Fact, InputCompleted, InputRequired, Request, Status
-from sayso.store import SECRET_BYTES, TAKEN, AuditPlace, Filter, Hear, Kept, Located, Page, Put, Settled, within_batch
+from sayso.store import (
+    SECRET_BYTES,
+    TAKEN,
+    AuditPlace,
+    Filter,
+    Hear,
+    Kept,
+    Located,
+    Owed,
+    Page,
+    Put,
+    Settled,
+    Standing,
+    within_batch,
+)
 from sayso.store.changes import Changes
 from sayso.store.commits import Commits
 from sayso.store.sql import queries
@@ -34,6 +48,7 @@ from sayso.store.sqlite.keys import all_keys, change_keys, redeem, used_keys
 from sayso.store.sqlite.lists import list_requests
 from sayso.store.sqlite.lock import Lock
 from sayso.store.sqlite.mark import Mark
+from sayso.store.sqlite.notified import advance, begin, owed_of, owed_soon, replay, standing
 from sayso.store.sqlite.prune import prune
 from sayso.store.sqlite.rows import (
     ORIGIN,
@@ -222,6 +237,27 @@ class SQLiteStore:
 
     async def redeem(self, ticket_id: str, until: datetime, now: datetime) -> bool:
         return await self._write(lambda db: (redeem(db, ticket_id, until, now), None))
+
+    async def begin_notifier(self, name: str) -> Standing:
+        there = await self._read(lambda db: standing(db, name))
+        return there if there is not None else await self._write(lambda db: (begin(db, name), None))
+
+    async def owed(self, name: str, executions: Sequence[str] | None = None, *, limit: int = 0) -> Sequence[Owed]:
+        if executions is None:
+            return await self._read(lambda db: owed_soon(db, name, limit))
+        return await self._read(lambda db: owed_of(db, name, executions))
+
+    async def advance_notifier(
+        self, name: str, now: Standing, *, owed: Sequence[Owed] = (), done: Sequence[str] = ()
+    ) -> bool:
+        return await self._write(lambda db: (advance(db, name, now, owed, done), None))
+
+    async def replay_notifier(self, name: str, position: int, now: datetime) -> None:
+        def write(db: sqlite3.Connection) -> Written[None]:
+            replay(db, name, position, now)
+            return None, None
+
+        await self._write(write)
 
     async def _write(self, work: Work[T]) -> T:
         if self._writer is None:

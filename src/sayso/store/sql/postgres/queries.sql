@@ -188,3 +188,23 @@ WITH ended AS (DELETE FROM sayso.tickets WHERE until < $3), lasting AS (
     FROM current_setting('synchronous_commit') AS now
 )
 INSERT INTO sayso.tickets (id, until) SELECT $1, $2 FROM lasting ON CONFLICT (id) DO NOTHING RETURNING true;
+
+-- name: begin_notifier
+INSERT INTO sayso.notifiers (name, position) SELECT $1, position FROM sayso.feed ON CONFLICT (name) DO NOTHING;
+
+-- name: get_notifier
+SELECT position, version, off, (SELECT count(*) FROM sayso.owed AS o WHERE o.name = n.name) FROM sayso.notifiers AS n
+WHERE name = $1;
+
+-- name: advance_notifier
+SELECT sayso.notified($1, $2, $3, $4, $5::text[], $6::text[], $7::bigint[], $8::integer[], $9::timestamptz[], $10::text[]);
+
+-- name: owed_of
+SELECT execution_id, position, attempts, due_at, why FROM sayso.owed
+WHERE name = $1 AND execution_id = ANY($2::text[]);
+
+-- name: owed_by_time
+SELECT execution_id, position, attempts, due_at, why FROM sayso.owed WHERE name = $1 ORDER BY due_at LIMIT $2;
+
+-- name: replay_notifier
+SELECT sayso.notify_again($1, $2, $3);

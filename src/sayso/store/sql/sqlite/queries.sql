@@ -229,7 +229,7 @@ ORDER BY execution_id, number;
 -- Of what there may be many.
 SELECT (SELECT count(*) FROM streams) + (SELECT count(*) FROM events) + (SELECT count(*) FROM requests)
      + (SELECT count(*) FROM tombstones) + (SELECT count(*) FROM resumes) + (SELECT count(*) FROM leases)
-     + (SELECT count(*) FROM audit);
+     + (SELECT count(*) FROM audit) + (SELECT count(*) FROM owed);
 
 -- name: keys
 SELECT id, last_used_at, data, crc FROM keys ORDER BY id;
@@ -249,3 +249,41 @@ DELETE FROM tickets WHERE until < :now;
 
 -- name: redeem_ticket
 INSERT INTO tickets (id, until) VALUES (:id, :until) ON CONFLICT (id) DO NOTHING;
+
+-- name: begin_notifier
+INSERT INTO notifiers (name, position) VALUES (:name, (SELECT ifnull(max(position), 0) FROM events))
+ON CONFLICT (name) DO NOTHING;
+
+-- name: get_notifier
+SELECT position, version, off, (SELECT count(*) FROM owed WHERE owed.name = notifiers.name) FROM notifiers
+WHERE name = :name;
+
+-- name: advance_notifier
+UPDATE notifiers SET position = :position, version = version + 1, off = :off WHERE name = :name AND version = :version;
+
+-- name: put_owed
+INSERT INTO owed (name, execution_id, position, attempts, due_at, why)
+VALUES (:name, :execution_id, :position, :attempts, :due_at, :why)
+ON CONFLICT (name, execution_id) DO UPDATE SET position = excluded.position, attempts = excluded.attempts,
+    due_at = excluded.due_at, why = excluded.why;
+
+-- name: remove_owed
+DELETE FROM owed WHERE name = :name AND execution_id = :execution_id;
+
+-- name: owed_of
+SELECT execution_id, position, attempts, due_at, why FROM owed WHERE name = :name AND execution_id = :execution_id;
+
+-- name: owed_by_time
+SELECT execution_id, position, attempts, due_at, why FROM owed WHERE name = :name ORDER BY due_at LIMIT :limit;
+
+-- name: replay_notifier
+UPDATE notifiers SET position = min(position, :since), version = version + 1, off = '' WHERE name = :name;
+
+-- name: replay_owed
+UPDATE owed SET position = min(position, :since), attempts = 0, due_at = :now WHERE name = :name;
+
+-- name: move_notifiers
+SELECT name, position, version, off FROM notifiers ORDER BY name;
+
+-- name: move_owed
+SELECT name, execution_id, position, attempts, due_at, why FROM owed ORDER BY name, execution_id;

@@ -1,0 +1,24 @@
+"""The kinds of notifiers there are: a new one is a line here, and a row in tests/notify/test_kinds.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple
+
+from msgspec import Struct
+
+from sayso.clock import Clock
+from sayso.notify import webhook
+from sayso.notify.sending import Carrier
+
+
+class Kind(NamedTuple):
+    """`settings`: what the configuration may say of one; `make` gives its carrier, or raises Misconfigured."""
+
+    settings: type[Struct]
+    make: Callable[[Any, Clock], Carrier]
+
+
+KINDS: Final[Mapping[str, Kind]] = {
+    "webhook": Kind(webhook.Settings, webhook.Webhook),
+}
