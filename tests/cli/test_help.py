@@ -13,7 +13,7 @@ from tests.cli.conftest import Run
 
 
 def test_the_commands_are_these(alone: Run) -> None:
-    names = "answer ask audit backup cancel completion demo doctor export inbox keys migrate resume serve watch"
+    names = "answer ask audit backup cancel completion demo doctor export inbox keys migrate notify resume serve watch"
     assert sorted(main.commands) == names.split()
     told = alone("--help").stdout
     assert [name for name in names.split() if f"\n  {name} " not in told] == []

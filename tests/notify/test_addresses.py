@@ -9,12 +9,12 @@ from contextlib import contextmanager
 
 import pytest
 
+from sayso.clock import Clock
 from sayso.errors import Misconfigured
 from sayso.notify.addresses import is_allowed
 from sayso.notify.pinned import resolve
 from sayso.notify.sending import NotDelivered
 from sayso.notify.webhook import Settings, Webhook
-from sayso.clock import Clock
 from tests.notify.receiver import SECRET, Receiver, receiving
 from tests.notify.test_webhook import event
 
@@ -37,7 +37,9 @@ def listening() -> Iterator[socket.socket]:
         yield listener
 
 
-def webhook(host: str, port: int, monkeypatch: pytest.MonkeyPatch, *addresses: Sequence[str], allow: str = "") -> Webhook:
+def webhook(
+    host: str, port: int, monkeypatch: pytest.MonkeyPatch, *addresses: Sequence[str], allow: str = ""
+) -> Webhook:
     """Whose resolver gives these, one after the other; without any, what the system says."""
     monkeypatch.setenv("HOOK_SECRET", SECRET)
     left = list(addresses)

@@ -14,7 +14,9 @@ from sayso.notify.file import read
 from sayso.notify.rules import Rule
 from tests.notify.receiver import SECRET
 
-GOOD = '[[notifier]]\nname = "ops"\nkind = "webhook"\nurl = "https://hooks.example/a?key=1"\nsecrets = ["HOOK_SECRET"]\n'
+GOOD = (
+    '[[notifier]]\nname = "ops"\nkind = "webhook"\nurl = "https://hooks.example/a?key=1"\nsecrets = ["HOOK_SECRET"]\n'
+)
 
 
 @pytest.fixture(autouse=True)

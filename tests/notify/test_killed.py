@@ -1,4 +1,4 @@
-"""Real servers that are killed, a receiver that is away: what is owed arrives, each event verified by another's code."""
+"""Real servers that are killed, a receiver that is away: what is owed arrives, verified by another's code."""
 
 from __future__ import annotations
 

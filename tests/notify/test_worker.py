@@ -1,4 +1,4 @@
-"""A notifier at work, step by step, over real stores, with a clock that stands still and a receiver that is scripted."""
+"""A notifier at work, step by step, over real stores, with a clock that stands still and a scripted receiver."""
 
 from __future__ import annotations
 

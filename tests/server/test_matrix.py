@@ -17,6 +17,7 @@ from sayso.server import app
 from sayso.server.permitted import RULES, Rule
 from tests.builders import new_id
 from tests.conftest import KEY
+from tests.notify.receiver import SECRET, configuration
 from tests.server.host import Host
 from tests.server.keyholder import Holder, ask, call, make_key, subsets
 
@@ -94,6 +95,9 @@ _EACH = [
     Try("follow", "POST", "/tickets", _http("POST", "/tickets", json={"execution_id": "run-1"})),
     Try("audit", "GET", "/audit", _http("GET", "/audit")),
     Try("metrics", "GET", "/metrics", _http("GET", "/metrics")),
+    Try("notify", "GET", "/notifiers", _http("GET", "/notifiers")),
+    Try("notify", "POST", "/notifiers/{name}/test", _http("POST", "/notifiers/hook-0/test")),
+    Try("notify", "POST", "/notifiers/{name}/replay", _http("POST", "/notifiers/hook-0/replay")),
     Try("keys", "GET", "/keys", _http("GET", "/keys")),
     Try("keys", "POST", "/keys", lambda holder, _: holder.call("POST", "/keys", json=_KEY | {"name": new_id()})),
     Try("keys", "POST", "/keys/{id}/rotate", lambda holder, _: _turn(holder, "rotate")),
@@ -128,10 +132,18 @@ _WAYS: dict[str, Callable[[str, str], Holder]] = {
 
 
 @pytest.fixture(scope="module", params=["alone", "mounted"])
-def url(request: pytest.FixtureRequest) -> Iterator[str]:
+def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A server with every address, listening by itself and as a part of another application."""
-    server = HumanInputServer(port=0, api_key=KEY, store=":memory:", quiet=True, adapters=False)
-    if request.param == "alone":
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOOK_SECRET", SECRET)
+        nobody = 'rules = [{executions = ["never"]}]'
+        file = configuration(tmp_path_factory.mktemp("notify") / "n.toml", "http://127.0.0.1:9/", more=nobody)
+        yield from _served(request.param, file)
+
+
+def _served(how: str, notify: Path) -> Iterator[str]:
+    server = HumanInputServer(port=0, api_key=KEY, store=":memory:", notify=notify, quiet=True, adapters=False)
+    if how == "alone":
         with server:
             yield server.url
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -18,6 +19,7 @@ from sayso.server import app, openapi
 from sayso.wire import encode
 from tests.builders import new_id
 from tests.conftest import KEY
+from tests.notify.receiver import SECRET, configuration
 
 Ask = Callable[..., dict[str, Any]]
 Document = dict[str, Any]
@@ -107,6 +109,13 @@ _ANYTHING: list[dict[str, Any]] = [
 ]
 
 
+@pytest.fixture
+def server(serve: Callable[..., HumanInputServer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> HumanInputServer:
+    """With a notifier whose target is not there."""
+    monkeypatch.setenv("HOOK_SECRET", SECRET)
+    return serve(notify=configuration(tmp_path / "notify.toml", "http://127.0.0.1:9/"))
+
+
 def test_what_the_server_sends_has_the_schema_of_the_document(
     document: Document, client: httpx.Client, ask: Ask
 ) -> None:
@@ -189,6 +198,13 @@ def test_what_the_server_sends_has_the_schema_of_the_document(
     send("revokeKey", f"/keys/{id}/revoke")
     send("revokeKey", "/keys/unknown/revoke")
     send("keys", "/keys")
+    send("testNotifier", "/notifiers/hook-0/test")
+    send("testNotifier", "/notifiers/none/test")
+    send("notifiers", "/notifiers")
+    send("replayNotifier", "/notifiers/hook-0/replay", json={"after": None})
+    send("replayNotifier", "/notifiers/hook-0/replay")
+    send("replayNotifier", "/notifiers/none/replay")
+    send("replayNotifier", "/notifiers/hook-0/replay", json={"after": "a b"})
     for wanted in ({"execution_id": "run-1"}, {"all": True}, {}, {"execution_id": "a b"}):
         send("makeTicket", "/tickets", json=wanted)
     send("makeTicket", "/tickets", content=b"x" * 300_000)
