@@ -18,6 +18,7 @@ from typing import Self
 
 from rich.console import Console
 from rich.text import Text
+from tests.notify.receiver import SECRET, configuration, receiving
 from tests.postgres import Cluster
 
 COLUMNS, ROWS = 90, 30
@@ -142,7 +143,7 @@ def take(home: str) -> None:
     """One demo, from its start to its end, as several people see it."""
     demo = Terminal("demo", home).type("sayso demo").until("Ctrl-C")
     settings = re.findall(r"SAYSO_\w+=\S+", demo.screen())
-    Terminal("help", home, rows=40).run("sayso --help").picture("help")
+    Terminal("help", home, rows=44).run("sayso --help").picture("help")
     Terminal("doctor", home, *settings).run("sayso doctor").picture("doctor")
     Terminal("ill", home, settings[0], "SAYSO_APIKEY=demo").run("sayso doctor").picture("doctor-ill")
 
@@ -191,6 +192,21 @@ def take(home: str) -> None:
     flags.run(f'sayso answer {ids["pay?"]} --reject "not before Monday"').picture("answer-flags")
     demo.until("Monday").picture("demo")
     store(home)
+    notified(home)
+
+
+def notified(home: str) -> None:
+    """A server that tells others, one of which is not there."""
+    with receiving() as receiver:
+        configuration(Path(home) / "notify.toml", receiver.url, "http://127.0.0.1:9/")
+        names = ("SAYSO_API_KEY=secret", f"HOOK_SECRET={SECRET}")
+        serve = Terminal("notified", home, *names).type("sayso serve --port 0 --store :memory: --notify notify.toml")
+        serve.until("listens on")
+        url = re.findall("http:.+", serve.screen())[0]
+        notify = Terminal("notify", home, f"SAYSO_URL={url}", "SAYSO_API_KEY=secret")
+        notify.run('sayso ask "Deploy?" --kind approval').run("sayso notify list")
+        notify.run("sayso notify test hook-0").run("sayso notify test hook-1").picture("notify")
+        serve.press("C-c").until("$")
 
 
 def store(home: str) -> None:

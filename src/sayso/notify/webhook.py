@@ -35,6 +35,8 @@ _AT_ONCE: Final = 8
 _IDLE: Final = 30.0
 """Seconds that a connection is kept for the next delivery."""
 _SECRET: Final = "whsec_"  # noqa: S105 - what secrets begin with
+_TOLD: Final = 200
+"""Characters of what the system, or TLS, says of a connection."""
 _LEAST_SECRET: Final = 24
 _GONE: Final = 410
 
@@ -86,7 +88,7 @@ class Webhook:
         except TimeoutError:
             raise NotDelivered(f"no answer within {_PATIENCE:.0f} s") from None
         except (httpcore.ConnectError, httpcore.ConnectTimeout, ssl.SSLError) as exc:
-            raise NotDelivered(f"cannot connect: {type(exc).__name__}") from exc
+            raise NotDelivered(f"cannot connect: {str(exc)[:_TOLD] or type(exc).__name__}") from exc
         except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException, OSError) as exc:
             raise NotDelivered(f"the connection broke off: {type(exc).__name__}") from exc
 
