@@ -198,7 +198,8 @@ def take(home: str) -> None:
 def notified(home: str) -> None:
     """A server that tells others, one of which is not there."""
     with receiving() as receiver:
-        configuration(Path(home) / "notify.toml", receiver.url, "http://127.0.0.1:9/")
+        url = receiver.url.replace("127.0.0.1", "localhost")
+        configuration(Path(home) / "notify.toml", url, "http://localhost:9/")
         names = ("SAYSO_API_KEY=secret", f"HOOK_SECRET={SECRET}")
         serve = Terminal("notified", home, *names).type("sayso serve --port 0 --store :memory: --notify notify.toml")
         serve.until("listens on")

@@ -98,7 +98,7 @@ def configuration(path: Path, *urls: str, more: str = "") -> Path:
     path.write_text(
         "\n".join(
             f'[[notifier]]\nname = "hook-{number}"\nkind = "webhook"\nurl = "{url}"\n'
-            f'secrets = ["HOOK_SECRET"]\nallow = ["127.0.0.0/8"]\n{more}'
+            f'secrets = ["HOOK_SECRET"]\nallow = ["127.0.0.0/8", "::1"]\n{more}'
             for number, url in enumerate(urls)
         )
     )
