@@ -104,8 +104,9 @@ class Worker:
         ]
         if not works and end == at.position:
             return _LOOK if not soon else min(_LOOK, max(0.0, (soon[0].due_at - now).total_seconds()))
-        ways = await asyncio.gather(*works)
-        await self._note(at._replace(position=end), ways)
+        async with asyncio.TaskGroup() as tasks:
+            running = [tasks.create_task(work) for work in works]
+        await self._note(at._replace(position=end), [one.result() for one in running])
         return 0.0
 
     async def _note(self, at: Standing, ways: Sequence[_Way]) -> None:
@@ -149,6 +150,10 @@ class Worker:
                     return _Way(one.execution_id, owed, refused=exc.detail)
                 except NotDelivered as exc:
                     return _Way(one.execution_id, self._failed(one.execution_id, position, attempts + 1, exc))
+                except Exception as exc:  # a fault of the carrier at this event must not hold up all others
+                    logger.exception("a delivery failed in itself", extra={"notifier": self.notifier.name})
+                    why = NotDelivered(f"sayso failed at it: {type(exc).__name__}; its log says more")
+                    return _Way(one.execution_id, self._failed(one.execution_id, position, attempts + 1, why))
             position, attempts = event.position, 0
         return _Way(one.execution_id, None)
 
