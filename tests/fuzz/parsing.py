@@ -149,7 +149,15 @@ def _rotated(data: bytes) -> None:
 
 
 _READERS: Final = (
-    *(wire.decode_cancellation, wire.decode_lease, wire.decode_login, wire.decode_ticket_wanted, _key, _rotated),
+    *(
+        wire.decode_cancellation,
+        wire.decode_lease,
+        wire.decode_login,
+        wire.decode_replay,
+        wire.decode_ticket_wanted,
+        _key,
+        _rotated,
+    ),
     *(wire.decode_auth_message, wire.decode_answer_message, wire.reference),
 )
 _MESSAGES: Final = st.one_of(
