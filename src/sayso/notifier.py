@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -74,7 +75,8 @@ class NoNotifiers:
 
     async def begin(self) -> None: ...
 
-    async def keep(self) -> None: ...
+    async def keep(self) -> None:
+        await asyncio.Event().wait()
 
     async def list(self) -> Sequence[NotifierShown]:
         return ()
