@@ -6,7 +6,7 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 from unittest.mock import patch
@@ -32,6 +32,8 @@ from tests.server.raw import AUTHORISED, UPGRADE
 _HASTE: Final = {"RECEIVE": 1.0, "KEEP_ALIVE": 0.3, "WAIT": 0.2, "AUTH": 0.3}
 """Limits of the server that an input would wait for, in seconds."""
 _AT_ONCE: Final = 50
+_FAREWELL: Final = 1.0
+"""Seconds that a connection has to close, where its peer takes no more."""
 _PATIENCE: Final = 60.0
 """Seconds in which a connection ends, on a machine that has much else to do."""
 
@@ -119,6 +121,9 @@ def _served(converse: Converse) -> Iterator[Check]:
                     found[-1].__cause__ = exc
                 finally:
                     line.writer.close()
+                    with suppress(OSError, TimeoutError):  # nobody else would take note of a connection that broke
+                        async with asyncio.timeout(_FAREWELL):
+                            await line.writer.wait_closed()
 
         async with server.watched():
             await asyncio.gather(*map(one, inputs))

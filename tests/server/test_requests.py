@@ -501,6 +501,8 @@ def test_a_bad_cancellation_is_refused_and_the_request_stays_open(
     [
         ("/requests?status=canary-7d1e", "/status"),
         ("/requests?status=pending,canary-7d1e", "/status"),
+        ("/requests?status=", "/status"),
+        ("/requests?status=pending,", "/status"),
         ("/requests?limit=0", "/limit"),
         ("/requests?limit=1001", "/limit"),
         ("/requests?limit=canary-7d1e", "/limit"),

@@ -83,7 +83,7 @@ class _Requests:
 
 def _filter(request: Request) -> Filter:
     """`status` may be given several times, or with commas."""
-    given = [one for text in request.query_params.getlist("status") for one in text.split(",") if one]
+    given = [one for text in request.query_params.getlist("status") for one in text.split(",")]
     statuses = frozenset(one for one in STATUSES if one in given)
     if len(statuses) < len(set(given)):
         raise Invalid(Fault("/status", f"must be of: {', '.join(STATUSES)}"))
