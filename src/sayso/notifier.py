@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -76,6 +75,8 @@ class NoNotifiers:
     async def begin(self) -> None: ...
 
     async def keep(self) -> None:
+        import asyncio  # noqa: PLC0415 - a command that needs no loop shall load none
+
         await asyncio.Event().wait()
 
     async def list(self) -> Sequence[NotifierShown]:

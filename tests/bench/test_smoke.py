@@ -21,13 +21,13 @@ _SLOW = """
 import sys, time
 from bench.injected import main
 from sayso.hub import Hub
-tell = Hub.tell
+tell = Hub.tell_on
 
 def tell_late(*told, **more):
     time.sleep(2.0)
     tell(*told, **more)
 
-Hub.tell = tell_late
+Hub.tell_on = tell_late
 main(int(sys.argv[1]), int(sys.argv[2]))
 """
 
