@@ -22,6 +22,7 @@ from sayso.wire import Event
 
 KEPT = 1_000
 """Events of an execution, as its peers keep them."""
+_PATH = len(b"POST /pub/")
 _TAKEN = b"HTTP/1.1 204 No Content\r\n\r\n"
 
 
@@ -48,14 +49,16 @@ class InjectedStore(MemoryStore):
     def inject(self, execution_id: str, data: bytes) -> None:
         """Appends an event that is `data`, and hints at it."""
         self._position += 1
-        log = self._logs.setdefault(execution_id, [])
+        log = self._logs.get(execution_id)
+        if log is None:
+            log = self._logs[execution_id] = []
         event = Event(
             position=self._position,
             execution_id=execution_id,
             seq=log[-1].seq + 1 if log else 1,
             event_id=f"01977e42-0000-7000-8000-{self._position:012x}",
             type="human_input_required",
-            request_id=f"request-{self._position}",
+            request_id="request",
             data=data,
         )
         log.append(event)
@@ -97,7 +100,7 @@ class _Publisher(asyncio.Protocol):
         if not found or len(body) < int(head.rpartition(b" ")[2]):  # the length is the last header
             return
         self._received = b""
-        self._store.inject(head.split(b" ", 2)[1].removeprefix(b"/pub/").decode(), body)
+        self._store.inject(head[_PATH : head.index(b" ", _PATH)].decode(), body)
         self._transport.write(_TAKEN)
 
 

@@ -39,10 +39,15 @@ class Waker:
             self._unread.update(list(self._unread))  # what is being read may be too early a look
             self._hub.tell_all()
             return
+        hub, unread = self._hub, self._unread
         for execution_id, events in hint.items():
-            if (topic := self._hub.followed(execution_id)) is not None:
+            if (topic := hub.followed(execution_id)) is None:
+                continue
+            if events is not None and not unread and topic.after is not None:
+                hub.tell_on(topic, execution_id, events, after=topic.after)
+            else:
                 self._tell(topic, execution_id, events)
-        if (topic := self._hub.followed(None)) is not None:
+        if (topic := hub.followed(None)) is not None:
             self._tell(topic, None, _together(hint.values()))
 
     async def keep(self) -> None:

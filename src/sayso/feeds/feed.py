@@ -102,6 +102,10 @@ class Feed:
             return ()
         return self._tail.after(place.position) if place.position < self.position else None
 
+    def has_told(self, position: int) -> bool:
+        """Whether there is nothing after `position`, as far as this feed knows."""
+        return position == self.position and not self.is_closed and self._gateway.era == self._era
+
     def page(self, place: Place, encode: Encode) -> bytes | None:
         """What comes after a place, written down; b"" for nothing, None where it is not all here."""
         events = self.after(place)
@@ -170,6 +174,8 @@ class Feed:
         member.feed, member.joined = None, math.inf
         members = self._members.get(member.encode, {})
         members.pop(member, None)
+        if len(members) > 1:
+            return
         if not members:
             self._members.pop(member.encode, None)
             self._linger()
@@ -224,14 +230,14 @@ class Feed:
         events = news.since(self.position)
         if self._gateway.era != self._era:
             self._scatter()
-        elif events is None or (events and not self._goes_on_with(events[0])):
+        elif events is None or (self.stream[0] is None and events and not self._goes_on_with(events[0])):
             self._reading = self._loop.create_task(self._read_on())
         elif events:
             self._take(events)
 
     def _goes_on_with(self, event: Event) -> bool:
         """In the stream of all executions there is no hole, unless something was removed."""
-        return self.stream[0] is not None or not self.position or event.position == self.position + 1
+        return not self.position or event.position == self.position + 1
 
     def _take(self, events: Sequence[Event]) -> None:
         self.position = events[-1].position
@@ -311,21 +317,22 @@ class Feed:
                 events.append(self._pending.popleft())
                 size += len(events[-1].data)
             self._seals = [seal for seal in self._seals if seal > events[-1].position]
-            left = [(encode(events), deque(members)) for encode, members in self._members.items()]
+            left = [(encode(events), list(members)) for encode, members in self._members.items()]
             self._block = _Block(self._flushed, events[0].position, events[-1].position, left)
             self.told_at = self._loop.time()
         return self._block
 
     def _write(self, block: _Block, most: float) -> int:
         """Writes to at most so many members; gives to how many."""
-        done = 0
+        done, first = 0, block.first
         while block.left and done < most:
-            data, members = block.left[-1]
+            data, members = block.left.pop()
             count = int(min(len(members), most - done))
+            if count < len(members):
+                block.left.append((data, members[count:]))
             done += count
-            for _ in range(count):
-                member = members.popleft()
-                if member.joined >= block.first:
+            for member in members[:count]:
+                if member.joined >= first:
                     continue  # it has left, or knows this already
                 if member.is_paused:
                     known = max(block.start, int(member.joined))
@@ -333,8 +340,6 @@ class Feed:
                     member.lag(self._place(known))
                 else:
                     member.write(data)
-            if not members:
-                block.left.pop()
         if not block.left:
             self._flushed, self._block = block.end, None
         return done
@@ -382,7 +387,7 @@ class _Block:
 
     __slots__ = ("end", "first", "left", "start")
 
-    def __init__(self, start: int, first: int, end: int, left: list[tuple[bytes, deque[Member]]]) -> None:
+    def __init__(self, start: int, first: int, end: int, left: list[tuple[bytes, list[Member]]]) -> None:
         self.start = start
         self.first = first
         self.end = end

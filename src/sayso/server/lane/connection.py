@@ -175,7 +175,9 @@ class Connection(asyncio.Protocol):
             return False
         if not again.wait and not (feed.is_fresh and lane.gateway.is_alone):
             return False
-        told = feed.page(Place(again.execution_id, position, era=lane.gateway.era), poll_events)
+        told: bytes | None = b""
+        if not feed.has_told(position):
+            told = feed.page(Place(again.execution_id, position, era=lane.gateway.era), poll_events)
         if told:
             self.say(told)
         elif told is not None and not again.wait:
