@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
+from weakref import ref
 
 import pytest
 
@@ -244,6 +246,28 @@ async def test_the_last_events_that_are_held_are_bounded(gateway: Gateway) -> No
     assert late.heard == listener.heard
     (held,) = feeds
     assert 0 < held._tail.size <= 32 * limits.KIB
+
+
+@pytest.mark.parametrize("is_awaited", [False, True])
+async def test_a_feed_that_news_close_is_gone(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch, is_awaited: bool
+) -> None:
+    """Nobody follows any more when they come; somebody may wait for an answer, which makes them another topic's."""
+    feeds = Feeds(gateway)
+    listener = Listener(feeds)
+    await listener.begins()
+    stored, _ = await gateway.ask(question(execution_id="run-1"), by="key:a", durable=True)
+    await until(lambda: listener.heard == [stored.asked_event_id])
+    waiting = asyncio.create_task(gateway.settled(stored.request_id, wait=60 if is_awaited else 0))
+    await quiet()
+    (feed_,) = (ref(one) for one in feeds)
+    listener.go()
+    monkeypatch.setattr(feed, "_LINGER", -1.0)
+    await ask(gateway)
+    assert not list(feeds)
+    gc.collect()
+    assert feed_() is None
+    waiting.cancel()
 
 
 async def test_who_may_see_some_executions_is_told_of_those_alone(gateway: Gateway) -> None:

@@ -218,13 +218,13 @@ class Feed:
 
     def _hear(self, news: News) -> None:
         self.told += 1
+        self._topic = news.topic  # where it is heard from now on, and where it can be called off
         if self._gateway.has_ended_streams:
             self._end()
             return
         if not self._members and not self._visitors and self._loop.time() - self._left_at > _LINGER:
             self.close()
             return
-        self._topic = news.topic
         if self.position is None or self._reading is not None:
             return  # whoever looks now looks again
         events = news.since(self.position)
