@@ -262,7 +262,7 @@ _OPEN: Final[dict[str, Any]] = {"security": []}
 _KEPT: Final = {"description": "Kept, now or before.", "links": links.OF_KEPT}
 _RELEASED: Final = {"description": "It is no longer yours."}
 _LISTING: Final = [
-    _parameter("status", "query", {"type": "array", "items": {"type": "string", "enum": list(STATUSES)}})
+    _parameter("status", "query", {"type": "array", "items": {"type": "string", "enum": list(STATUSES)}, "minItems": 1})
     | {"explode": False, "style": "form"},
     _parameter("execution_id", "query", ID),
     _parameter("after", "query", {"type": "integer", "minimum": 0, "maximum": 2**63 - 1}, "`next` of the page before."),
