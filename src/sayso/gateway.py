@@ -438,10 +438,11 @@ class Gateway:
         left = _timer(self._clock, wait)
         topic = self._hub.topic(place.execution_id) if wait else self._hub.heard(place.execution_id)
         events: Sequence[Event] = ()
+        heard = topic.told
         if topic.after != place.position or not wait:
             events = await self._read(place, limit + 1)
             if not events:
-                topic.looked(place.position)
+                topic.looked(place.position, heard)
         while not events and wait and not self._hub.ended:
             news = await topic.news(left())
             if news is None:

@@ -47,6 +47,8 @@ class Topic:
     def __init__(self, after: int | None = None) -> None:
         self.after = after
         """Whoever waits here has seen the stream up to this position at least; None while nobody has looked."""
+        self.told = 0
+        """How often it was told news."""
         self._news: News | None = None
         self._told: asyncio.Future[None] | None = None
         """Done when there are news; made for the first who waits."""
@@ -66,17 +68,20 @@ class Topic:
         if hear in self._hearers:
             self._hearers.remove(hear)
 
-    def looked(self, position: int) -> None:
-        """A follower that took this topic first, and read the store second, found nothing after `position`.
+    def looked(self, position: int, told: int) -> None:
+        """A follower that took this topic first, when it had been `told` so often, and read the store second, found
+        nothing after `position`.
 
-        The least position counts: news that began later would miss those who have seen less.
+        The least position counts: news that began later would miss those who have seen less. A look that news have
+        overtaken does not: those after them would be taken for all that there is since then.
         """
-        if self.after is None or position < self.after:
+        if told == self.told and (self.after is None or position < self.after):
             self.after = position
 
     def tell(self, news: News) -> None:
         if self._news is not None:
             return
+        self.told += 1
         if news.topic is not self or self.is_taken:
             self._news = news
         if self._told is not None:

@@ -202,3 +202,29 @@ async def test_news_after_the_end_does_not_open_a_stream_again() -> None:
 
     assert await news_of(topic)
     assert await news_of(hub.topic("run-1"))
+
+
+async def test_a_look_that_news_have_overtaken_says_nothing() -> None:
+    """Whoever read before them would have those after them taken for all that there is since then."""
+    hub = Hub()
+    topic = hub.heard("run-1")
+    topic.listen(lambda news: None)
+    told = topic.told
+    hub.tell("run-1")
+    topic.looked(0, told)
+    assert topic.after is None
+    told = topic.told
+    topic.looked(1, told)
+    hub.tell("run-1", (event(2),), after=1)
+    topic.looked(1, told)
+    assert topic.after == 2
+    topic.looked(2, topic.told)
+    assert hub.followed("run-1") is topic
+
+
+async def test_of_two_looks_the_one_that_saw_less_counts() -> None:
+    topic = Hub().heard("run-1")
+    topic.looked(5, topic.told)
+    topic.looked(3, topic.told)
+    topic.looked(4, topic.told)
+    assert topic.after == 3

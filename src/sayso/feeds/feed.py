@@ -158,7 +158,7 @@ class Feed:
             self.position = self._flushed = place.position
             self._tail.start_id = cursor
             self._hold(events, since)
-            self._topic.looked(place.position)
+            self._topic.looked(place.position, self._topic.told)
 
     def join(self, member: Member, position: int) -> None:
         """From now on `member`, which knows everything up to `position`, is told."""
@@ -279,7 +279,7 @@ class Feed:
                     self._take(batch.events)
                 if not batch.more and told == self.told:
                     self._reading, self.position = None, position
-                    self._topic.looked(position)
+                    self._topic.looked(position, self._topic.told)
                     return
         except Exception:
             logger.exception("news not read; followers read for themselves")
