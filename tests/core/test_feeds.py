@@ -429,3 +429,21 @@ async def test_nobody_misses_an_event_or_hears_one_twice(
             over = True
             for heard in await asyncio.gather(*lives_on):
                 assert heard == everything
+
+
+@pytest.mark.promise("STREAM-1")
+async def test_a_look_that_news_overtake_hides_nothing_from_who_comes_next() -> None:
+    async with (gateway := Gateway(store := HeldStore())).running():
+        await (listener := Listener(Feeds(gateway))).begins()
+        held = store.hold_next_read()
+        looking = asyncio.create_task(gateway.read(Place("run-1", 0)))
+        await quiet()
+        first = await ask(gateway)
+        await until(lambda: listener.heard == [first])
+        held.set()
+        assert not (await looking).events
+        coming = asyncio.create_task(gateway.read(Place("run-1", 0), wait=60))
+        await quiet()
+        await ask(gateway)
+        async with asyncio.timeout(10):
+            assert (await coming).events[0].event_id == first
