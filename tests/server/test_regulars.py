@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from sayso import HumanInputServer, limits
+from sayso.keyring import Keyring
 from sayso.server.lane import regulars
 from sayso.server.lane.regulars import Regular, Regulars
 from tests.builders import new_id
@@ -133,6 +134,21 @@ async def test_a_regular_hears_what_is_there_and_what_comes(
                         break
             asked.append((await asyncio.to_thread(ask))["request_id"])
     assert found == [False, True]
+
+
+@pytest.mark.promise("KEY-7")
+async def test_a_regular_uses_its_key_and_one_that_has_ended_does_not(
+    server: HumanInputServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uses: list[str] = []
+    monkeypatch.setattr(Keyring, "used", lambda keys, key: uses.append(key))
+    made = await asyncio.to_thread(make_key, server.url, "read")
+    for _ in range(2):
+        await _follow(server, "events", "run-1", key=made["secret"])
+    assert uses == [made["key"]["id"]] * 2
+    await asyncio.to_thread(call, "POST", f"{server.url}/keys/{made['key']['id']}/revoke", KEY)
+    await _follow(server, "events", "run-1", key=made["secret"])
+    assert uses == [made["key"]["id"]] * 2
 
 
 async def test_no_more_heads_are_remembered_than_may_be(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -47,7 +48,7 @@ class LogNotifiers:
         try:
             async with asyncio.TaskGroup() as tasks:
                 for name, worker in self._workers.items():
-                    tasks.create_task(worker.keep(lambda name=name: self._news(name)))  # type: ignore[misc]  # mypy: default
+                    tasks.create_task(worker.keep(partial(self._news, name)))
         finally:
             for worker in self._workers.values():
                 await worker.notifier.carrier.close()

@@ -41,8 +41,10 @@ class Lock:
     def still_admits(self, caller: Caller, keys: Keyring) -> bool:
         """Whether whoever was admitted by what it sends, and sends it again, is, as far as can be told at once."""
         if caller.key is not None:
-            keys.used(caller.key)
-            return keys.is_known_to_live(caller.key)
+            is_live = keys.is_known_to_live(caller.key)
+            if is_live:
+                keys.used(caller.key)
+            return is_live
         return caller is SERVER_KEY or (self._hash is None and caller is ANYONE and keys.are_known_to_be_needless)
 
     def mark_of(self, caller: Caller, secret: bytes) -> str:

@@ -93,7 +93,7 @@ class Connection(asyncio.Protocol):
         head = recognised(data) if data.startswith(_LIKE) else None
         if head is None:
             self._hand_over(data)
-        elif not self._is_regular(head):
+        elif not self._comes_again(head):
             self._call = self.lane.loop.create_task(self._answer(head, data))
 
     def pause_writing(self) -> None:
@@ -196,7 +196,7 @@ class Connection(asyncio.Protocol):
         feed.join(self._poll, position)
         self._poll.hold(feed, cursor, again.wait, again.use.caller.key, open.over)
 
-    def _is_regular(self, head: Head) -> bool:
+    def _comes_again(self, head: Head) -> bool:
         """Whether whoever calls did so before, by the same head; then its stream has begun, without a task."""
         facts = self._facts(head)
         regular = self.lane.regulars.find(head, facts)

@@ -45,5 +45,8 @@ class Later:
             waiting.pop(who, None)
 
     def _ring(self, slot: int) -> None:
-        for who in self._slots.pop(slot):
+        waiting = self._slots[slot]
+        while waiting:  # one may call another off
+            who, _ = waiting.popitem()
             who.time_out()
+        del self._slots[slot]
