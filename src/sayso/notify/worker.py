@@ -112,7 +112,8 @@ class Worker:
     async def _note(self, at: Standing, ways: Sequence[_Way]) -> None:
         refused = next((way.refused for way in ways if way.refused), "")
         if refused:
-            logger.warning("a notifier is switched off: %s", refused, extra={"notifier": self.notifier.name})
+            name = self.notifier.name
+            logger.warning("%s: switched off: %s", name, refused, extra={"notifier": name})
         await self._places.advance_notifier(
             self.notifier.name,
             at._replace(off=refused),
@@ -160,7 +161,7 @@ class Worker:
     def _failed(self, execution_id: str, position: int, attempts: int, why: NotDelivered) -> Owed:
         wait = pause(attempts, self._dice(), why.retry_after)
         fields = {"notifier": self.notifier.name, "execution_id": execution_id, "attempts": attempts}
-        logger.warning("a delivery failed: %s", why.detail, extra=fields)
+        logger.warning("%s: a delivery failed: %s", self.notifier.name, why.detail, extra=fields)
         return Owed(execution_id, position, attempts, self._clock.now() + wait, why.detail)
 
     async def _due(self, event: Event) -> datetime | None:
