@@ -116,7 +116,7 @@ class Entry:
 
 
 def proof(by: str) -> str:
-    """How whoever is called `by` has shown who they are: `key`, `session`, `process`, `system`, `anonymous`."""
+    """How whoever is called `by` has shown who they are: `key`, `session`, `link`, `process`, `system`, `anonymous`."""
     return by.partition(":")[0]
 
 

@@ -41,13 +41,13 @@ def store_at(url: str) -> Store:
     return SQLiteStore(_sqlite_file(url))
 
 
-def tell(gateway: Gateway, store: Store, file: Path) -> None:
+def tell(gateway: Gateway, store: Store, file: Path, public_url: str | None) -> None:
     """Has those whom `file` names told of what `gateway` writes to `store`. Raises Misconfigured, ExtraMissing."""
     try:
         from sayso.notify.notifiers import notifiers
     except ImportError as exc:
         raise ExtraMissing("notifiers need httpcore: pip install 'sayso[notify]'") from exc
-    gateway.notifiers = notifiers(file, store, gateway, Clock())
+    gateway.notifiers = notifiers(file, store, gateway, Clock(), public_url)
 
 
 def backup(url: str, to: Path) -> Copy:

@@ -144,6 +144,13 @@ class AlreadySettled(SaysoError):
         return {"request": self.request}
 
 
+class LinkOver(SaysoError):
+    """This answer link has ended; ask for a new one."""
+
+    code = "link-over"
+    status = 410
+
+
 class Unavailable(SaysoError):
     """The server cannot do this at the moment; try again."""
 

@@ -14,6 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from sayso import limits, tracing
+from sayso.answer_link import AnswerLinks
 from sayso.asking import as_request, default_answer
 from sayso.audit import Entry
 from sayso.clock import Clock
@@ -118,6 +119,8 @@ class Gateway:
         self._waker = Waker(self._hub, lambda stream, after, limit: store.read(stream, after=after, limit=limit))
         self.keys = Keyring(store, self._clock)
         self._own_secrets: dict[str, bytes] = {}
+        self.links = AnswerLinks(self.secret, self._clock)
+        """To answer one question each, without a key."""
         self._shared = store if isinstance(store, Shared) else None
         self._deadlines = Deadlines(self._clock, self._due, self.expire, self.duty("deadlines"))
         self._retention = (

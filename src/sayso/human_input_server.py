@@ -55,6 +55,8 @@ class HumanInputServer:
         (X-Forwarded-For) and over what (X-Forwarded-Proto).
     tls_certificate, tls_key, tls_password_file: PEM files with which the server speaks TLS, and nothing else.
     notify: a TOML or JSON file that says who is told of what, by webhooks (docs/notify.md); without it, SAYSO_NOTIFY.
+    public_url: where people reach this server, `https://sayso.example.com[/path]`, for links in what others are told;
+        without it, SAYSO_PUBLIC_URL.
     quiet: without the line on stderr for each open question.
     adapters: whether the agent frameworks installed here ask through this server while it runs.
 
@@ -76,6 +78,7 @@ class HumanInputServer:
         tls_key: str | Path | None = None,
         tls_password_file: str | Path | None = None,
         notify: str | Path | None = None,
+        public_url: str | None = None,
         quiet: bool = False,
         adapters: bool = True,
     ) -> None:
@@ -92,6 +95,9 @@ class HumanInputServer:
         self._proxies = settings.checked_proxies(trusted_proxies)
         self._tls = TLS.of(tls_certificate, tls_key, tls_password_file)
         self._notify = settings.notify() if notify is None else Path(notify).expanduser()
+        self._public_url = (
+            settings.public_url() if public_url is None else settings.checked_public_url(public_url, "public_url")
+        )
         self._notices = None if quiet else Notices()
         self._adapters = adapters
         self._bound_port: int | None = None
@@ -214,7 +220,7 @@ class HumanInputServer:
         store = store_at(self._store or default_store(self.port))
         gateway = Gateway(store, retention=self._retention)
         if self._notify is not None:
-            tell(gateway, store, self._notify)
+            tell(gateway, store, self._notify, self._public_url)
         return Runtime(gateway, self._tell, has_console=has_console, tls=self._tls is not None)
 
     def _take_over(self, make: Callable[[], _Running]) -> _Running:

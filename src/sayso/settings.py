@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from sayso.errors import Misconfigured
 
@@ -18,6 +19,7 @@ NAMES: Final = (
     "SAYSO_API_KEY_FILE",
     "SAYSO_DRAIN",
     "SAYSO_NOTIFY",
+    "SAYSO_PUBLIC_URL",
     "SAYSO_RETENTION",
     "SAYSO_STORE",
     "SAYSO_STORE_FILE",
@@ -31,6 +33,7 @@ _LEAST_RETENTION: Final = 1 / 24
 _MOST_DRAIN: Final = 3_600.0
 """Seconds: no load balancer takes longer to look away, and whoever waits for the end should see it."""
 
+_URL = re.compile(r"[A-Za-z0-9._~:/\[\]@%+-]+")
 _ORIGIN = re.compile(r"https?://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:\d{1,5})?")
 
 
@@ -75,6 +78,24 @@ def notify() -> Path | None:
     """`SAYSO_NOTIFY`: the file that says who is told of what; None when it is not set."""
     file = os.environ.get("SAYSO_NOTIFY", "").strip()
     return Path(file).expanduser() if file else None
+
+
+def public_url() -> str | None:
+    """`SAYSO_PUBLIC_URL`: where people reach this server; None when it is not set. Raises Misconfigured."""
+    url = os.environ.get("SAYSO_PUBLIC_URL", "").strip()
+    return checked_public_url(url, "SAYSO_PUBLIC_URL") if url else None
+
+
+def checked_public_url(url: str, where: str) -> str:
+    """`url`, maybe with a path, without a slash at its end. Raises Misconfigured, naming `where` it stands."""
+    try:
+        parts = urlsplit(url)
+        is_url = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_url = False
+    if not is_url or not _URL.fullmatch(url) or "@" in parts.netloc:
+        raise Misconfigured(f"{where} is {url!r}; write it as people type it: https://sayso.example.com[/path]")
+    return url.rstrip("/")
 
 
 def retention() -> timedelta | None:

@@ -12,14 +12,13 @@ import click
 import msgspec
 from hypothesis import strategies as st
 
-from sayso import compose, keys, settings
+from sayso import compose, keys, settings, signing
 from sayso.cli.audit.verify import _Noted
 from sayso.cli.ids import Id
 from sayso.cli.span import Since, Span, span
 from sayso.client.pauses import Pauses
 from sayso.client.transport import checked_url
 from sayso.errors import Misconfigured
-from sayso.server import signing
 from sayso.server.names import hostname, is_loopback
 from sayso.server.proxies import Proxies
 from sayso.server.tickets import Ticket

@@ -9,12 +9,12 @@ from contextlib import contextmanager
 
 import pytest
 
-from sayso.clock import Clock
 from sayso.errors import Misconfigured
 from sayso.notify.addresses import is_allowed
 from sayso.notify.pinned import resolve
 from sayso.notify.sending import NotDelivered
 from sayso.notify.webhook import Settings, Webhook
+from tests.notify.around import around
 from tests.notify.receiver import SECRET, Receiver, receiving
 from tests.notify.test_webhook import event
 
@@ -49,7 +49,7 @@ def webhook(
 
     scheme = "http" if allow else "https"
     settings = Settings(url=f"{scheme}://{host}:{port}/", secrets=("HOOK_SECRET",), allow=(allow,) if allow else ())
-    return Webhook(settings, Clock(), resolve=give)
+    return Webhook(settings, around(), resolve=give)
 
 
 @pytest.mark.promise("NOTIFY-7")
@@ -146,4 +146,4 @@ def test_a_url_that_cannot_be_meant_is_refused_at_the_start(
 ) -> None:
     monkeypatch.setenv("HOOK_SECRET", SECRET)
     with pytest.raises(Misconfigured, match=why):
-        Webhook(Settings(url=url, secrets=("HOOK_SECRET",)), Clock())
+        Webhook(Settings(url=url, secrets=("HOOK_SECRET",)), around())

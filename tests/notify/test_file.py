@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from sayso import HumanInputServer
-from sayso.clock import Clock
 from sayso.errors import Misconfigured
 from sayso.notify.file import read
 from sayso.notify.rules import Rule
+from tests.notify.around import around
 from tests.notify.receiver import SECRET
 
 GOOD = (
@@ -34,7 +34,7 @@ def test_toml_and_json_say_the_same(suffix: str, tmp_path: Path) -> None:
     }
     rules = 'rules = [{events = ["human_input_required"], waiting = 600}]\n'
     file.write_text(GOOD + rules if suffix == "toml" else json.dumps({"notifier": [members]}))
-    (one,) = read(file, Clock())
+    (one,) = read(file, around())
     assert (one.name, one.kind, one.carrier.target) == ("ops", "webhook", "https://hooks.example")
     assert one.rules == (Rule(events=("human_input_required",), waiting=600.0),)
 
@@ -60,7 +60,7 @@ def test_what_is_wrong_is_said_with_its_place(text: str, why: str, tmp_path: Pat
     file = tmp_path / "notify.toml"
     file.write_text(text)
     with pytest.raises(Misconfigured, match=why) as told:
-        read(file, Clock())
+        read(file, around())
     assert str(file) in str(told.value)
     assert "c2hvcnQ" not in str(told.value)
 

@@ -9,9 +9,9 @@ from typing import Any, Final, NamedTuple
 import msgspec
 import pytest
 
-from sayso.clock import Clock
 from sayso.notify.kinds import KINDS
 from sayso.notify.sending import Carrier, NotDelivered
+from tests.notify.around import around
 from tests.notify.receiver import SECRET, Receiver, Reply, receiving
 from tests.notify.test_webhook import event
 
@@ -49,7 +49,7 @@ async def carrier(
 ) -> AsyncIterator[tuple[Row, Carrier]]:
     monkeypatch.setenv("HOOK_SECRET", SECRET)
     row, kind = ROWS[request.param], KINDS[request.param]
-    made = kind.make(msgspec.convert(row.settings(receiver), kind.settings), Clock())
+    made = kind.make(msgspec.convert(row.settings(receiver), kind.settings), around())
     yield row, made
     await made.close()
 

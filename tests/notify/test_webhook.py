@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook as Theirs
 
-from sayso.clock import Clock
 from sayso.notify import webhook as ours
 from sayso.notify.sending import NotDelivered, Refused
 from sayso.notify.webhook import Settings, Webhook
 from sayso.wire import Event
 from tests.builders import asked, request
+from tests.notify.around import around
 from tests.notify.receiver import OTHER, SECRET, Receiver, Reply, receiving
 
 
@@ -38,7 +38,7 @@ async def carrying(url: str, *secrets: str, **settings: Any) -> AsyncIterator[We
         for number, secret in enumerate(secrets or (SECRET,)):
             patch.setenv(f"HOOK_{number}", secret)
         names = tuple(f"HOOK_{number}" for number in range(len(secrets) or 1))
-        carrier = Webhook(Settings(url=url, secrets=names, allow=("127.0.0.0/8",), **settings), Clock())
+        carrier = Webhook(Settings(url=url, secrets=names, allow=("127.0.0.0/8",), **settings), around())
     try:
         yield carrier
     finally:

@@ -61,6 +61,11 @@ logger = logging.getLogger(__name__)
     help="Who is told of what, by webhooks: a TOML or JSON file.  [env var: SAYSO_NOTIFY]",
 )
 @click.option(
+    "--public-url",
+    metavar="URL",
+    help="Where people reach it, for links in what others are told.  [env var: SAYSO_PUBLIC_URL]",
+)
+@click.option(
     "--allow-origin",
     "allow_origins",
     multiple=True,
@@ -117,6 +122,7 @@ def serve(
     retention: float | None,
     drain: float | None,
     notify: str | None,
+    public_url: str | None,
     allow_origins: tuple[str, ...],
     tls_certificate: str | None,
     tls_key: str | None,
@@ -151,6 +157,7 @@ def serve(
             retention=retention,
             drain=drain,
             notify=notify,
+            public_url=public_url,
             allow_origins=allow_origins,
             trusted_proxies=trusted_proxies.replace(",", " ").split(),
             tls_certificate=tls_certificate,

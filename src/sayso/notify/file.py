@@ -10,11 +10,10 @@ from typing import Annotated, Any, Final, NamedTuple
 import msgspec
 from msgspec import Meta, Struct
 
-from sayso.clock import Clock
 from sayso.errors import Misconfigured
 from sayso.notify.kinds import KINDS
 from sayso.notify.rules import Rule
-from sayso.notify.sending import Carrier
+from sayso.notify.sending import Carrier, Surroundings
 
 _MOST: Final = 100
 """Notifiers of one server; whoever tells more has a hub of their own behind one of them."""
@@ -39,7 +38,7 @@ class _File(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     notifier: Annotated[tuple[dict[str, Any], ...], Meta(max_length=_MOST)]
 
 
-def read(path: Path, clock: Clock) -> list[Configured]:
+def read(path: Path, around: Surroundings) -> list[Configured]:
     """Raises Misconfigured."""
     try:
         text = path.read_text(encoding="utf-8")
@@ -55,14 +54,14 @@ def read(path: Path, clock: Clock) -> list[Configured]:
         raise Misconfigured(f"{path}: {exc}; each notifier is a table [[notifier]] with name and kind") from None
     made: list[Configured] = []
     for number, entry in enumerate(entries, 1):
-        one = _made(entry, f"{path}, notifier {number}", clock)
+        one = _made(entry, f"{path}, notifier {number}", around)
         if one.name in [other.name for other in made]:
             raise Misconfigured(f"{path}, notifier {number}: the name {one.name!r} is taken; give it another")
         made.append(one)
     return made
 
 
-def _made(entry: dict[str, Any], where: str, clock: Clock) -> Configured:
+def _made(entry: dict[str, Any], where: str, around: Surroundings) -> Configured:
     try:
         one = msgspec.convert(entry, _Notifier)
         where = f"{where} ({one.name})"
@@ -70,6 +69,6 @@ def _made(entry: dict[str, Any], where: str, clock: Clock) -> Configured:
         if kind is None:
             raise Misconfigured(f"kind: there is no {one.kind!r}; known are: {', '.join(KINDS)}")
         own = {key: value for key, value in entry.items() if key not in _Notifier.__struct_fields__}
-        return Configured(one.name, one.kind, one.rules, kind.make(msgspec.convert(own, kind.settings), clock))
+        return Configured(one.name, one.kind, one.rules, kind.make(msgspec.convert(own, kind.settings), around))
     except (msgspec.ValidationError, Misconfigured) as exc:
         raise Misconfigured(f"{where}: {exc}") from None

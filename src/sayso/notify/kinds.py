@@ -7,16 +7,15 @@ from typing import Any, Final, NamedTuple
 
 from msgspec import Struct
 
-from sayso.clock import Clock
 from sayso.notify import webhook
-from sayso.notify.sending import Carrier
+from sayso.notify.sending import Carrier, Surroundings
 
 
 class Kind(NamedTuple):
     """`settings`: what the configuration may say of one; `make` gives its carrier, or raises Misconfigured."""
 
     settings: type[Struct]
-    make: Callable[[Any, Clock], Carrier]
+    make: Callable[[Any, Surroundings], Carrier]
 
 
 KINDS: Final[Mapping[str, Kind]] = {

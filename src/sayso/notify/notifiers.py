@@ -14,7 +14,7 @@ from sayso.errors import Fault, Invalid, Misconfigured, NotFound
 from sayso.gateway import Gateway
 from sayso.notifier import Failing, NotifierShown, Trial
 from sayso.notify.file import Configured, read
-from sayso.notify.sending import NotDelivered
+from sayso.notify.sending import NotDelivered, Surroundings
 from sayso.notify.worker import Worker
 from sayso.store import Notified, Store
 from sayso.wire import Event, encode
@@ -116,9 +116,9 @@ class LogNotifiers:
         return wait
 
 
-def notifiers(file: Path, store: Store, gateway: Gateway, clock: Clock) -> LogNotifiers:
+def notifiers(file: Path, store: Store, gateway: Gateway, clock: Clock, public_url: str | None = None) -> LogNotifiers:
     """Raises Misconfigured."""
-    configured = read(file, clock)
+    configured = read(file, Surroundings(clock, store.get, gateway.links.made, public_url))
     if not isinstance(store, Notified):
         raise Misconfigured("this store cannot keep how far notifiers have come; use SQLite or PostgreSQL")
     return LogNotifiers(configured, store, gateway, clock)

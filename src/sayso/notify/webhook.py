@@ -21,11 +21,10 @@ import httpcore
 import msgspec
 from msgspec import Meta, Struct
 
-from sayso.clock import Clock
 from sayso.errors import Misconfigured
 from sayso.notify.addresses import Network
 from sayso.notify.pinned import Pinned, Resolve, resolve
-from sayso.notify.sending import NotDelivered, Refused
+from sayso.notify.sending import NotDelivered, Refused, Surroundings
 from sayso.wire import Event
 
 _PATIENCE: Final = 15.0
@@ -57,12 +56,12 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Webhook:
     """The Carrier of a webhook. Raises Misconfigured, which names the setting."""
 
-    def __init__(self, settings: Settings, clock: Clock, *, resolve: Resolve = resolve) -> None:
+    def __init__(self, settings: Settings, around: Surroundings, *, resolve: Resolve = resolve) -> None:
         allowed = [_network(one) for one in settings.allow]
         self._url = _checked(settings.url, is_inside=bool(allowed))
         self._keys = [_key(name) for name in settings.secrets]
         self._write = _FORMATS[settings.format]
-        self._clock = clock
+        self._clock = around.clock
         self._backend = Pinned(allowed, resolve)
 
     @property

@@ -10,7 +10,7 @@ from sayso.keyring import Keyring
 from sayso.keys import Key
 from sayso.server.access import Access
 from sayso.server.caller import ANYONE, SERVER_KEY, Caller
-from sayso.server.signing import mac
+from sayso.signing import mac
 
 
 class Lock:

@@ -22,7 +22,7 @@ from sayso.server import intake
 from sayso.server.access import Access
 from sayso.server.caller import ANYONE, Caller
 from sayso.server.lock import Lock
-from sayso.server.signing import mac, read, signed
+from sayso.signing import mac, read, signed
 from sayso.wire import decode_login, encode
 
 CSRF_HEADER: Final = "X-Sayso-CSRF"

@@ -17,7 +17,7 @@ from sayso.server import intake
 from sayso.server.access import Access, access_of
 from sayso.server.caller import Caller
 from sayso.server.lock import Lock
-from sayso.server.signing import read, signed
+from sayso.signing import read, signed
 from sayso.wire import decode_ticket_wanted, encode
 
 _PURPOSE: Final = "ticket"

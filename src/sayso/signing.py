@@ -17,7 +17,7 @@ T = TypeVar("T", bound=Struct)
 
 def mac(secret: bytes, *parts: str) -> str:
     """The HMAC-SHA-256 of the parts, hex."""
-    return hmac.new(secret, "\x1f".join(parts).encode(), hashlib.sha256).hexdigest()
+    return hmac.new(secret, "\x1f".join(parts).encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
 
 
 def signed(value: Struct, purpose: str, secret: bytes) -> str:
