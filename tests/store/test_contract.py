@@ -264,6 +264,13 @@ async def test_what_is_pending_is_counted_by_who_asked_and_where(store: Store) -
     assert await store.pending() == {("key:a", "run-1"): 2, ("key:a", "run-2"): 1, ("key:b ü\u2028'", "run-2"): 1}
 
 
+async def test_what_is_pending_is_counted_whatever_it_holds(store: Store) -> None:
+    odd = {"a": "\0", "b": "\\u0000", "c": "\\\0\\\\\0\0", 'd\0"': "}"}
+    await put(store, by="key:a", execution_id="run-1", metadata=odd)
+
+    assert await store.pending() == {("key:a", "run-1"): 1}
+
+
 @pytest.mark.promise("CAP-5")
 @pytest.mark.parametrize("newest", [False, True])
 @pytest.mark.parametrize(

@@ -23,8 +23,12 @@ WHERE execution_id = $1 AND number > $2 ORDER BY number LIMIT $3;
 SELECT data FROM sayso.requests WHERE request_id = $1;
 
 -- name: count_pending
-SELECT coalesce(convert_from(data, 'UTF8')::json ->> 'asked_by', ''), execution_id, count(*)
-FROM sayso.requests WHERE status = 'pending' GROUP BY 1, 2;
+-- PostgreSQL's text holds no U+0000, and its JSON is read up to the first one that is escaped; so those are left out.
+SELECT coalesce((CASE WHEN strpos(written, '\u0000') > 0
+    THEN regexp_replace(written, '(?<!\\)((?:\\\\)*)\\u0000', '\1', 'g') ELSE written END)::json ->> 'asked_by', ''),
+    execution_id, count(*)
+FROM (SELECT convert_from(data, 'UTF8') AS written, execution_id FROM sayso.requests WHERE status = 'pending') AS open
+GROUP BY 1, 2;
 
 -- name: count_open
 SELECT count(*) FROM (SELECT FROM sayso.requests WHERE status = 'pending' LIMIT $1) AS counted;
