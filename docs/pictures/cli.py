@@ -168,6 +168,8 @@ def take(home: str) -> None:
     listed = Terminal("cancel", home, *settings).run("sayso inbox --kind choice")
     row = next(row for row in listed.screen().splitlines() if "Where" in row)
     listed.run(f'sayso cancel {row.split()[0]} --reason "we stay"').run("sayso inbox --all").picture("cancel")
+    link = Terminal("link", home, *settings).run(f"sayso link {ids['pay?']} --to anna@example.com --expires 2h")
+    link.picture("link")
     export = Terminal("export", home, *settings).run("sayso export > everything.jsonl; wc -l everything.jsonl")
     export.run("sayso export | jq -r '[.created_at[:16], .status, .title, .answer.decision] | @tsv'")
     export.run("sayso export --status cancelled").picture("export")

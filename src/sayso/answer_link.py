@@ -14,6 +14,8 @@ from sayso.signing import read, signed
 
 LINK: Final = "link"
 """The channel of whoever answers by a link; also how its owner is known: `link:<owner>`."""
+ANSWER: Final = "/answer"
+"""Where links lead, with their token in the query."""
 _PURPOSE: Final = "answer-link"
 """Also the name of the store's secret that links are signed with."""
 

@@ -259,6 +259,13 @@ class Gateway:
         settled = request.answered(answer, by=by, channel=channel, now=self._clock.now(), event_id=self._clock.new_id())
         return await self._settle(settled, answer_id, traceparent)
 
+    async def link(self, request_id: str, owner: str, until: datetime) -> str:
+        """The token of an answer link to a request that is open. Raises NotFound, AlreadySettled."""
+        request = await self._known(request_id)
+        if not request.is_open:
+            raise AlreadySettled(request)
+        return await self.links.made(request_id, owner, until)
+
     async def cancel(self, request_id: str, reason: str, *, by: str, channel: str) -> Request:
         """The request, given up. Durable on return. Raises NotFound, AlreadySettled."""
         if size(reason) > limits.COMMENT:

@@ -28,7 +28,8 @@ from sayso.mounted import Mounted
 from sayso.notice import Notices, notice
 from sayso.reach import announce, expect
 from sayso.runtime import Runtime
-from sayso.server import app
+from sayso.server.access import Access
+from sayso.server.app import Application, build
 from sayso.server.lane.lane import Lane
 from sayso.server.listen import bind, is_loopback
 from sayso.server.serve import serving
@@ -204,7 +205,7 @@ class HumanInputServer:
     def app(self) -> ASGIApp:
         """What `create_app` gives."""
         mounted = self._take_over(lambda: Mounted(lambda: self._runtime(has_console=False)))
-        return app.build(mounted, api_key=self._key, allow_origins=self._allow_origins).asgi
+        return self._built(mounted).asgi
 
     def _begin(self) -> Runtime:
         """Takes questions from here on; they wait for the store."""
@@ -222,6 +223,9 @@ class HumanInputServer:
         if self._notify is not None:
             tell(gateway, store, self._notify, self._public_url)
         return Runtime(gateway, self._tell, has_console=has_console, tls=self._tls is not None)
+
+    def _built(self, access: Access) -> Application:
+        return build(access, api_key=self._key, allow_origins=self._allow_origins, public_url=self._public_url)
 
     def _take_over(self, make: Callable[[], _Running]) -> _Running:
         """From here on, this process asks through what `make` gives."""
@@ -250,7 +254,7 @@ class HumanInputServer:
                 sockets = bind(self.host, self.port)
                 for listener in sockets:
                     on_failure.callback(listener.close)
-                served = app.build(runtime, api_key=self._key, allow_origins=self._allow_origins)
+                served = self._built(runtime)
 
                 @asynccontextmanager
                 async def service(gateway: Gateway) -> AsyncIterator[None]:

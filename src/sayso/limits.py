@@ -35,6 +35,10 @@ ROUND: Final = 1_000_000
 
 BODY: Final = 256 * KIB
 """An HTTP body, counted while it is read."""
+FORM: Final = 3 * BODY
+"""The same from a page without scripts: its form writes up to three bytes for one of a text that is not ASCII."""
+FORM_FIELDS: Final = 3_000
+"""More than the largest form that an asker can describe."""
 LEASE: Final = 3_600.0
 """Seconds that a piece of work may be somebody's without a word from them."""
 RESUME: Final = 4 * 1024 * KIB
@@ -112,6 +116,10 @@ KEY_USED: Final = 60.0
 """How exact the last use of a key is kept, so that using it is not writing."""
 TICKET: Final = 60.0
 """How long a ticket waits to be used: the time to open a stream, on a slow network too."""
+LINK: Final = 86_400.0
+"""How long an answer link counts: a mail is read within a day, or its question has gone elsewhere."""
+LINK_MOST: Final = 30 * 86_400.0
+"""Longer than that, and whoever it was given to wants a key."""
 AUTH: Final = 10.0
 """How long an open WebSocket may take to say who it is, where its handshake did not."""
 PATTERNS: Final = 20

@@ -37,6 +37,10 @@ _ID = re.compile(r"[A-Za-z0-9._~:-]{1,128}")
 _NAMESPACE: Final = uuid.UUID("6b1f0c8e-6d0c-5c0e-9d55-5a7950000001")
 
 
+_OWNER = re.compile(r"[A-Za-z0-9._~:@+-]{1,254}")
+
+OWNER_RULE: Final = "must be 1 to 254 of A-Z a-z 0-9 . _ ~ : - @ +, as an e-mail address is"
+"""`is_owner` in words."""
 ID_RULE: Final = "must be 1 to 128 of A-Z a-z 0-9 . _ ~ : - (and not . or ..)"
 """`is_id` in words."""
 
@@ -47,6 +51,11 @@ def is_id(text: str) -> bool:
     The grammar is that of unreserved URL characters and `:`, without `.` and `..`, which URL clients fold away.
     """
     return _ID.fullmatch(text) is not None and text not in {".", ".."}
+
+
+def is_owner(text: str) -> bool:
+    """Whether `text` can say whose an answer link is."""
+    return _OWNER.fullmatch(text) is not None
 
 
 def is_text(text: str) -> bool:

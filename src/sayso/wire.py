@@ -138,6 +138,21 @@ class LeaseWanted(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     seconds: float
 
 
+class LinkWanted(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The body of `POST /requests/{id}/links`. `owner`: whose it is, an e-mail address, say; `expires_in`: seconds."""
+
+    owner: str
+    expires_in: float = limits.LINK
+
+
+class LinkMade(Struct, frozen=True, kw_only=True):
+    """An answer link: whoever opens `url` can answer one question, once, until `expires_at`. Where the server was not
+    told where people reach it, `url` is without scheme and host."""
+
+    url: str
+    expires_at: datetime
+
+
 class Login(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The body of `POST /session`. Without a key where the server needs none."""
 
@@ -223,6 +238,18 @@ def decode_cancellation(data: bytes) -> str:
 def decode_lease(data: bytes) -> LeaseWanted:
     """The body of `PUT /leases/{name}`. Raises Invalid."""
     return _decode(data, LeaseWanted)
+
+
+def decode_link_wanted(data: bytes) -> LinkWanted:
+    """The body of `POST /requests/{id}/links`. Raises Invalid."""
+    wanted, faults = _decode(data, LinkWanted), []
+    if not model.is_owner(wanted.owner):
+        faults.append(Fault("/owner", model.OWNER_RULE))
+    if not 0 < wanted.expires_in <= limits.LINK_MOST:
+        faults.append(Fault("/expires_in", f"must be more than 0 and at most {limits.LINK_MOST:.0f}"))
+    if faults:
+        raise Invalid(*faults)
+    return wanted
 
 
 def decode_login(data: bytes) -> Login:
@@ -340,7 +367,7 @@ _ERRORS: Final[dict[str, type[SaysoError]]] = {
     for kind in (
         *(errors.NotFound, errors.MethodNotAllowed, errors.Unauthorised, errors.Forbidden, errors.TooMany),
         *(errors.TooLarge, errors.RequestMismatch, errors.ActionMismatch, errors.NameTaken),
-        *(errors.Leased, errors.Unavailable),
+        *(errors.Leased, errors.LinkOver, errors.Unavailable),
         *(errors.Malformed, errors.TooSlow),
     )
 }

@@ -13,7 +13,8 @@ from tests.cli.conftest import Run
 
 
 def test_the_commands_are_these(alone: Run) -> None:
-    names = "answer ask audit backup cancel completion demo doctor export inbox keys migrate notify resume serve watch"
+    names = "answer ask audit backup cancel completion demo doctor export inbox keys link migrate notify resume serve"
+    names = f"{names} watch"
     assert sorted(main.commands) == names.split()
     told = alone("--help").stdout
     assert [name for name in names.split() if f"\n  {name} " not in told] == []
@@ -49,6 +50,8 @@ def test_the_help_of_every_command_has_an_example(alone: Run, command: str) -> N
         ["export", "--status", "open"],
         ["answer"],
         ["cancel"],
+        ["link", "a"],
+        ["link", "a", "--to", "anna", "--expires", "soon"],
         ["completion", "csh"],
         ["migrate"],
         ["migrate", "sqlite:///a.db"],

@@ -9,7 +9,7 @@ from hypothesis.strategies import SearchStrategy
 
 from sayso.keys import KeyWanted, Rotation
 from sayso.model import Submission
-from sayso.wire import AnswerMessage, AuthMessage, Cancellation, LeaseWanted, Login, TicketWanted
+from sayso.wire import AnswerMessage, AuthMessage, Cancellation, LeaseWanted, LinkWanted, Login, TicketWanted
 from tests.conftest import KEY
 from tests.fuzz.documents import VALUES, WORDS, documents, written
 from tests.fuzz.target import CANARY
@@ -53,6 +53,8 @@ _BODIES: Final[dict[str, SearchStrategy[bytes]]] = {
     f"POST /requests/{ID}/answer": written(documents(Submission)),
     "POST /requests/none-such/answer": written(documents(Submission)),
     f"POST /requests/{ID}/cancel": written(documents(Cancellation)),
+    f"POST /requests/{ID}/links": written(documents(LinkWanted)),
+    "POST /answer": st.just(b"decision=approve"),
     f"PUT /requests/{ID}/resume": st.binary(max_size=30),
     "PUT /leases/a": written(documents(LeaseWanted)),
     "POST /keys": written(documents(KeyWanted)),

@@ -8,12 +8,12 @@ from typing import Final
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
-from tests.fuzz import audits, calls, hostile, javascript, lines, parsing, sockets, streams
+from tests.fuzz import audits, calls, forms, hostile, javascript, lines, parsing, sockets, streams
 from tests.fuzz.mutation import mutated
 from tests.fuzz.target import Check, Target, in_time
 
 TARGETS: Final[tuple[Target, ...]] = (
-    *(*parsing.TARGETS, *lines.TARGETS, *audits.TARGETS, *streams.TARGETS, *calls.TARGETS),
+    *(*parsing.TARGETS, *forms.TARGETS, *lines.TARGETS, *audits.TARGETS, *streams.TARGETS, *calls.TARGETS),
     *(*sockets.TARGETS, *hostile.TARGETS, *javascript.TARGETS),
 )
 _BATCH: Final = 64

@@ -21,7 +21,7 @@ from tests.notify.receiver import SECRET, configuration
 from tests.server.host import Host
 from tests.server.keyholder import Holder, ask, call, make_key, subsets
 
-_OPEN = {"/", "/inbox/{name}", "/health", "/ready", "/openapi.json", "/asyncapi.json", "/session"}
+_OPEN = {"/", "/inbox/{name}", "/health", "/ready", "/openapi.json", "/asyncapi.json", "/session", "/answer"}
 """For whoever comes: no scope is looked at."""
 
 
@@ -75,6 +75,7 @@ _EACH = [
             Try("answer", "WS", "/ws/human-input/{execution_id}", _answer_by_socket, own, also="follow"),
         )
     ),
+    Try("link", "POST", "/requests/{request_id}/links", _http("POST", "/requests/{id}/links", json={"owner": "anna"})),
     *(
         Try("follow", "GET", f"/{road}/human-input{end}", _http("GET", f"/{road}/human-input{id}"))
         for road in ("events", "poll")

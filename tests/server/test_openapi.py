@@ -93,7 +93,9 @@ def test_every_operation_says_how_it_is_authenticated(document: Document) -> Non
         for operation in item.values():
             schemes = [scheme for one in operation.get("security", document["security"]) for scheme in one]
             expected = ["key", "token", "ticket", "session"] if path.startswith("/events") else ["key", "session"]
-            is_open = path in {"/health", "/ready", "/openapi.json", "/asyncapi.json"} or operation["operationId"] in {
+            is_open = path in {"/health", "/ready", "/openapi.json", "/asyncapi.json", "/answer"} or operation[
+                "operationId"
+            ] in {
                 "session",
                 "beginSession",
             }
@@ -198,6 +200,18 @@ def test_what_the_server_sends_has_the_schema_of_the_document(
     send("revokeKey", f"/keys/{id}/revoke")
     send("revokeKey", "/keys/unknown/revoke")
     send("keys", "/keys")
+    waits = ask()["request_id"]
+    link = send("makeLink", f"/requests/{waits}/links", json={"owner": "anna@example.com", "expires_in": 60.5}).json()
+    over = send("makeLink", f"/requests/{waits}/links", json={"owner": "anna", "expires_in": 0.000001}).json()
+    send("makeLink", f"/requests/{waits}/links", json={"owner": "a b"})
+    send("makeLink", "/requests/unknown/links", json={"owner": "anna"})
+    for operation in ("showQuestion", "answerByLink"):
+        send(operation, "/answer")
+        send(operation, over["url"])
+    send("showQuestion", link["url"])
+    for form in ({}, {"decision": "respond", "words": "yes"}, {"decision": "respond", "words": "no"}):
+        send("answerByLink", link["url"], data=form)
+    send("makeLink", f"/requests/{waits}/links", json={"owner": "anna"})
     send("testNotifier", "/notifiers/hook-0/test")
     send("testNotifier", "/notifiers/none/test")
     send("notifiers", "/notifiers")
@@ -224,7 +238,7 @@ def test_what_the_server_sends_has_the_schema_of_the_document(
     assert {operation for operation, _ in seen} == {
         operation["operationId"] for item in document["paths"].values() for operation in item.values()
     } - {"streamAll"}
-    assert {status for _, status in seen} == {200, 201, 204, 401, 403, 404, 409, 413, 422}
+    assert {status for _, status in seen} == {200, 201, 204, 401, 403, 404, 409, 410, 413, 422}
 
 
 def test_the_schema_check_sees_a_response_that_is_none(document: Document, ask: Ask) -> None:

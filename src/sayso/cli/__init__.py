@@ -15,6 +15,7 @@ from sayso.cli.doctor import doctor
 from sayso.cli.export import export
 from sayso.cli.inbox import inbox
 from sayso.cli.keys import keys
+from sayso.cli.link import link
 from sayso.cli.migrate import migrate
 from sayso.cli.notify import notify
 from sayso.cli.output import write_in_any_encoding
@@ -63,6 +64,7 @@ for command in (
     answer,
     watch,
     cancel,
+    link,
     export,
     audit,
     backup,

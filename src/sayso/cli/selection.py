@@ -14,6 +14,7 @@ from sayso.cli.ids import Id
 from sayso.cli.plain import line
 from sayso.cli.span import Since
 from sayso.model import STATUSES, Kind, Priority, Request, Status
+from sayso.telling import asker
 
 if TYPE_CHECKING:
     from sayso.client import Client
@@ -87,9 +88,3 @@ def selected(command: Callable[..., T]) -> Callable[..., T]:
     for option in reversed(_OPTIONS):
         run = option(run)
     return run
-
-
-def asker(request: Request) -> str:
-    """Who asks: the agent's name, else the framework's or program's."""
-    named = (request.context_data or {}).get("agent")
-    return named if isinstance(named, str) and named else request.source.name

@@ -19,9 +19,9 @@ from rich.text import Text
 from sayso.cli.ending import counts
 from sayso.cli.ids import short_id
 from sayso.cli.plain import json_text, line, plain
-from sayso.cli.selection import asker
 from sayso.cli.span import span
 from sayso.model import InputCompleted, InputRequired, Option, Request
+from sayso.telling import asker
 
 _PRIORITY: Final = {"urgent": "bold red", "high": "yellow", "normal": "", "low": "dim"}
 _STATUS: Final = {"answered": "green", "expired": "yellow", "cancelled": "dim"}

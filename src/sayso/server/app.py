@@ -18,6 +18,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from sayso.errors import Forbidden, NotFound, SaysoError
 from sayso.meters import Meters
 from sayso.server import (
+    answer_links,
+    answer_page,
     asyncapi,
     audit,
     health,
@@ -61,8 +63,11 @@ class Application:
     refusals: Refusals
 
 
-def build(access: Access, *, api_key: str | None = None, allow_origins: Iterable[str] = ()) -> Application:
-    """The application over `access`. Pages of `allow_origins` (`https://host[:port]`) may call it; others may not."""
+def build(
+    access: Access, *, api_key: str | None = None, allow_origins: Iterable[str] = (), public_url: str | None = None
+) -> Application:
+    """The application over `access`. Pages of `allow_origins` (`https://host[:port]`) may call it; others may not.
+    `public_url`: where people reach it, for links."""
     origins = [origin.rstrip("/") for origin in allow_origins]
     lock = Lock(access, api_key)
     sessions = Sessions(access, lock)
@@ -91,6 +96,8 @@ def build(access: Access, *, api_key: str | None = None, allow_origins: Iterable
             *inbox.routes(),
             *session.routes(sessions),
             *requests.routes(access),
+            *answer_links.routes(access, public_url),
+            *answer_page.routes(access),
             *resumes.routes(access),
             *leases.routes(access),
             *keys.routes(access),

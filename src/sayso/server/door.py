@@ -8,8 +8,9 @@ from urllib.parse import parse_qs
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from sayso.answer_link import ANSWER
 from sayso.errors import Forbidden, SaysoError, Unauthorised
-from sayso.server.caller import ANYONE, Caller
+from sayso.server.caller import ANYONE, NOBODY, Caller
 from sayso.server.lock import Lock
 from sayso.server.origins import Origins, is_from_elsewhere, own_origins
 from sayso.server.problems import refuse
@@ -41,12 +42,20 @@ class Door:
         Raises Forbidden, Unauthorised; Unavailable while the store cannot say.
         """
         headers = Headers(scope=scope)
-        self._origins.check(scope, headers)
         path = scope["path"].removeprefix(scope.get("root_path", ""))
+        if scope["type"] == "http" and path == ANSWER:
+            return (
+                NOBODY  # an answer link shows all that it takes, wherever it is opened: no page can add a right to it
+            )
+        self._origins.check(scope, headers)
         if is_from_elsewhere(scope, headers) and not await self._lock.is_needed():
             raise Forbidden("this server has no key, so it is for this machine alone; give it one: api_key=…")
         if _is_public(scope, path):
             return ANYONE
+        return await self._shown(scope, headers, path)
+
+    async def _shown(self, scope: Scope, headers: Headers, path: str) -> Caller | None:
+        """Who calls, by a key, a ticket or a session."""
         text = scope["query_string"] if path.startswith(_TOKEN_ROADS) else b""
         query = parse_qs(text.decode("latin-1")) if text else {}
         if key := _key_in(headers) or _first(query, "token"):

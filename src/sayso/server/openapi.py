@@ -31,10 +31,11 @@ from sayso.server.schemas import (
 )
 from sayso.server.session import SessionShown
 from sayso.server.tickets import TicketMade
-from sayso.wire import PROBLEM_TYPE, Cancellation, LeaseWanted, Login, TicketWanted, encode
+from sayso.wire import PROBLEM_TYPE, Cancellation, LeaseWanted, LinkMade, LinkWanted, Login, TicketWanted, encode
 
 _TYPES: Final = (
     *(RequestList, EventPage, ResetShown, Health, Problem, Request, SessionShown, KeyList, KeyMade, TicketMade),
+    *(LinkMade, LinkWanted),
     *(NotifierList, Trial),
     *(Question, Submission, Cancellation, LeaseWanted, Login, KeyWanted, Rotation, TicketWanted, Replay),
 )
@@ -49,6 +50,7 @@ _PROBLEMS: Final[dict[str, tuple[str, Schema]]] = {
     "404": ("There is no such thing, or it is not for this key to see.", {}),
     "408": ("The rest of the call did not come in time.", _RETRY),
     "409": ("Settled already; an id that another question has, or a name that another key has; another's lease.", {}),
+    "410": ("The link has ended.", {}),
     "413": ("The address, the headers or the body are too large.", {}),
     "422": ("Not of the form or the meaning it must have.", {}),
     "429": ("Too many at once.", _RETRY),
@@ -131,6 +133,7 @@ def _paths() -> dict[str, Any]:
         ).items()
     }
     ticketed = _answer("201", "It opens one stream.", "TicketMade", then=links.OF_TICKET)
+    linked = _answer("201", "It answers one request, once.", "LinkMade")
     kept = {"200": {"description": "What the agent kept.", "content": _BYTES}}
     leased = {"204": {"description": "It is yours.", "links": links.OF_LEASE}}
     token: dict[str, Any] = {"security": [{"key": []}, {"token": []}, {"ticket": []}, {"session": []}]}
@@ -156,6 +159,10 @@ def _paths() -> dict[str, Any]:
         "/requests/{request_id}/cancel": {
             "post": _operation("cancel", [request], settled, "401", "404", "409", "422", body="Cancellation")
         },
+        "/requests/{request_id}/links": {
+            "post": _operation("makeLink", [request], linked, "401", "404", "409", "422", body="LinkWanted")
+        },
+        **_answer_page(),
         "/requests/{request_id}/resume": {
             "get": _operation("kept", [request], kept, "401", "404"),
             "put": _operation("keep", [request, run], {"204": _KEPT}, "401", "422")
@@ -175,6 +182,21 @@ def _paths() -> dict[str, Any]:
         "/poll/human-input/{execution_id}": {
             "get": _operation("poll", [execution, cursor, wait, prefer], page, "401", "422")
         },
+    }
+
+
+def _answer_page() -> dict[str, Any]:
+    """Refusals are pages, too, for whoever accepts `text/html`."""
+    token = _parameter("token", "query", {"type": "string"}, "Of an answer link, which is all that it takes.")
+    page = {"200": {"description": "A page for a person.", "content": {"text/html": {}}}}
+    form = {"content": {"application/x-www-form-urlencoded": {"schema": {"type": "object"}}}}
+    return {
+        "/answer": {
+            "get": _operation("showQuestion", [token], page, "404", "410") | _OPEN,
+            "post": _operation("answerByLink", [token], page, "404", "409", "410", "422")
+            | _OPEN
+            | {"requestBody": form},
+        }
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Final
 
 from sayso.audit import Entry
@@ -37,6 +38,7 @@ RULES: Final[Mapping[str, Rule]] = {
     "follow": _rule("read"),
     "answer": _rule("answer"),
     "cancel": _rule("answer", own="ask"),
+    "link": _rule("answer"),
     "keep": _rule("ask"),
     "lease": _rule("ask"),
     "keys": _rule("admin"),
@@ -45,6 +47,10 @@ RULES: Final[Mapping[str, Rule]] = {
     "notify": _rule("admin"),
 }
 """Each use of the server. docs/protocol.md has the same table with the addresses."""
+
+
+OF_LINK: Final = frozenset({"look", "answer"})
+"""What whoever comes by an answer link may do, with its request."""
 
 
 class Permitted:
@@ -75,6 +81,10 @@ class Permitted:
         channel = self._caller.channel or channel
         by = self._caller.by
         return await self._gateway.answer(request_id, given, by=by, channel=channel, traceparent=traceparent)
+
+    async def link(self, request_id: str, owner: str, until: datetime) -> str:
+        await self._check_request("link", request_id)
+        return await self._gateway.link(request_id, owner, until)
 
     async def cancel(self, request_id: str, reason: str, *, channel: str) -> Request:
         await self._check_request("cancel", request_id)
@@ -178,6 +188,10 @@ class Permitted:
     async def _check_request(self, use: str, request_id: str) -> None:
         """A request that is not for this caller is, to it, one that is not there."""
         rule, caller = RULES[use], self._caller
+        if caller.link is not None:
+            if caller.link.request_id != request_id or use not in OF_LINK:
+                raise Forbidden("an answer link is for looking at one request and answering it, and nothing else")
+            return
         may_all = not caller.scopes.isdisjoint(rule.scopes)
         if not may_all and caller.scopes.isdisjoint(rule.own):
             raise _lacks(rule)

@@ -45,7 +45,12 @@ def problem_response(error: SaysoError) -> Response:
         headers["WWW-Authenticate"] = 'Bearer realm="sayso"'
     if isinstance(error, Unavailable | TooMany):
         headers["Retry-After"] = "1"
-    return _Refusal(error.code, encode(problem(error)), error.status, headers, media_type=PROBLEM_TYPE)
+    return refusal(error, encode(problem(error)), media_type=PROBLEM_TYPE, headers=headers)
+
+
+def refusal(error: SaysoError, content: bytes, *, media_type: str, headers: dict[str, str]) -> Response:
+    """The answer to what was refused, however that is told."""
+    return _Refusal(error.code, content, error.status, headers, media_type=media_type)
 
 
 def raw_problem(error: SaysoError, *headers: tuple[bytes, bytes]) -> bytes:
@@ -77,11 +82,16 @@ def _count(scope: Scope, code: str) -> None:
 async def on_sayso_error(request: Request, error: Exception) -> Response:
     """Starlette's handler for the errors that routes raise."""
     assert isinstance(error, SaysoError)  # noqa: S101 - it is registered for these
+    note(error, request)
+    return problem_response(error)
+
+
+def note(error: SaysoError, request: Request) -> None:
+    """Logs what is no fault of the caller's."""
     if error.status >= 500:
         traced = tracing.ids_in(request.headers.get(tracing.TRACEPARENT))
         facts = {"code": error.code, **error.about, **(traced._asdict() if traced else {})}
         logger.error("request failed", exc_info=error, extra=facts)
-    return problem_response(error)
 
 
 async def on_http_exception(request: Request, error: Exception) -> Response:

@@ -157,6 +157,10 @@ _BOUNDS: Final[dict[str, dict[str, Schema]]] = {
     "Submission": _SUBMISSION,
     "AnswerMessage": _SUBMISSION,
     "Cancellation": {"reason": _text(limits.COMMENT)},
+    "LinkWanted": {
+        "owner": {"pattern": r"^[A-Za-z0-9._~:@+-]{1,254}$"},
+        "expires_in": {"exclusiveMinimum": 0, "maximum": limits.LINK_MOST},
+    },
     "LeaseWanted": {"seconds": {"exclusiveMinimum": 0, "maximum": limits.LEASE}},
     "KeyWanted": {
         "name": {**_NAME, "not": {"enum": [".", "..", DEFAULT]}},
