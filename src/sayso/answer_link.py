@@ -16,6 +16,8 @@ LINK: Final = "link"
 """The channel of whoever answers by a link; also how its owner is known: `link:<owner>`."""
 ANSWER: Final = "/answer"
 """Where links lead, with their token in the query."""
+RESPOND: Final = "/crewai_plus/api/v1/human_feedback_requests/{request_id}/respond"
+"""Where receivers of crewAI's platform answer, with a link's token; they are told the whole address, some know it."""
 _PURPOSE: Final = "answer-link"
 """Also the name of the store's secret that links are signed with."""
 

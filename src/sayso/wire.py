@@ -185,7 +185,7 @@ _key_decoder = msgspec.json.Decoder(Key)
 
 def decode_question(data: bytes) -> Question:
     """The body of `POST /requests`. Raises Invalid."""
-    return _decode(data, Question)
+    return decode(data, Question)
 
 
 def checked(question: Question) -> Question:
@@ -227,22 +227,22 @@ def _is_json(value: Any) -> bool:
 
 def decode_submission(data: bytes) -> Submission:
     """The body of `POST /requests/{id}/answer`. Raises Invalid."""
-    return _decode(data, Submission)
+    return decode(data, Submission)
 
 
 def decode_cancellation(data: bytes) -> str:
     """The reason in the body of `POST /requests/{id}/cancel`, which may be empty. Raises Invalid."""
-    return _decode(data or b"{}", Cancellation).reason
+    return decode(data or b"{}", Cancellation).reason
 
 
 def decode_lease(data: bytes) -> LeaseWanted:
     """The body of `PUT /leases/{name}`. Raises Invalid."""
-    return _decode(data, LeaseWanted)
+    return decode(data, LeaseWanted)
 
 
 def decode_link_wanted(data: bytes) -> LinkWanted:
     """The body of `POST /requests/{id}/links`. Raises Invalid."""
-    wanted, faults = _decode(data, LinkWanted), []
+    wanted, faults = decode(data, LinkWanted), []
     if not model.is_owner(wanted.owner):
         faults.append(Fault("/owner", model.OWNER_RULE))
     if not 0 < wanted.expires_in <= limits.LINK_MOST:
@@ -254,22 +254,22 @@ def decode_link_wanted(data: bytes) -> LinkWanted:
 
 def decode_login(data: bytes) -> Login:
     """The body of `POST /session`, which may be empty. Raises Invalid."""
-    return _decode(data or b"{}", Login)
+    return decode(data or b"{}", Login)
 
 
 def decode_key_wanted(data: bytes) -> KeyWanted:
     """The body of `POST /keys`. Raises Invalid."""
-    return _decode(data, KeyWanted)
+    return decode(data, KeyWanted)
 
 
 def decode_rotation(data: bytes) -> Rotation:
     """The body of `POST /keys/{id}/rotate`, which may be empty. Raises Invalid."""
-    return _decode(data or b"{}", Rotation)
+    return decode(data or b"{}", Rotation)
 
 
 def decode_replay(data: bytes) -> Replay:
     """The body of `POST /notifiers/{name}/replay`, which may be empty. Raises Invalid."""
-    wanted = _decode(data or b"{}", Replay)
+    wanted = decode(data or b"{}", Replay)
     if wanted.after is not None and not model.is_id(wanted.after):
         raise Invalid(Fault("/after", model.ID_RULE))
     return wanted
@@ -277,7 +277,7 @@ def decode_replay(data: bytes) -> Replay:
 
 def decode_ticket_wanted(data: bytes) -> str | None:
     """The execution that the body of `POST /tickets` names; None for all. Raises Invalid."""
-    wanted = _decode(data, TicketWanted)
+    wanted = decode(data, TicketWanted)
     if wanted.all == (wanted.execution_id is not None):
         raise Invalid(Fault("", 'must name an execution_id, or be {"all": true}'))
     if wanted.execution_id is not None and not model.is_id(wanted.execution_id):
@@ -287,12 +287,12 @@ def decode_ticket_wanted(data: bytes) -> str | None:
 
 def decode_auth_message(data: bytes | str) -> str:
     """The key in the first message of a WebSocket client that brought none before. Raises Invalid."""
-    return _decode(data, AuthMessage).token
+    return decode(data, AuthMessage).token
 
 
 def decode_answer_message(data: bytes | str) -> AnswerMessage:
     """A message of a WebSocket client. Raises Invalid."""
-    return _decode(data, AnswerMessage)
+    return decode(data, AnswerMessage)
 
 
 def reference(data: bytes | str) -> dict[str, str | None]:
@@ -405,7 +405,8 @@ def check_json(value: Any, pointer: str) -> None:
     raise Invalid(Fault(pointer, f"must not be nested deeper than {limits.JSON_DEPTH} levels"))
 
 
-def _decode(data: bytes | str, type_: type[T]) -> T:
+def decode(data: bytes | str, type_: type[T]) -> T:
+    """What came from outside, as `type_` has it. Raises Invalid, which names the place and never quotes it."""
     try:
         return msgspec.json.decode(data, type=type_)
     except msgspec.ValidationError as exc:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook as Theirs
 
-from sayso.notify import webhook as ours
+from sayso.notify import post as ours
 from sayso.notify.sending import NotDelivered, Refused
 from sayso.notify.webhook import Settings, Webhook
 from sayso.wire import Event

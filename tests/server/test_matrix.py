@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,6 +12,7 @@ import pytest
 from starlette.routing import Mount, Route, WebSocketRoute
 
 from sayso import HumanInputServer, create_app
+from sayso.answer_link import RESPOND
 from sayso.keys import SCOPES
 from sayso.mounted import Mounted
 from sayso.server import app
@@ -21,8 +23,8 @@ from tests.notify.receiver import SECRET, configuration
 from tests.server.host import Host
 from tests.server.keyholder import Holder, ask, call, make_key, subsets
 
-_OPEN = {"/", "/inbox/{name}", "/health", "/ready", "/openapi.json", "/asyncapi.json", "/session", "/answer"}
-"""For whoever comes: no scope is looked at."""
+_OPEN = {RESPOND, "/", "/inbox/{name}", "/health", "/ready", "/openapi.json", "/asyncapi.json", "/session", "/answer"}
+"""For whoever comes, or comes with the token that it takes: no scope is looked at."""
 
 
 class Try(NamedTuple):
@@ -83,6 +85,7 @@ _EACH = [
     ),
     Try("follow", "WS", "/ws/human-input", _socket("/ws/human-input")),
     Try("follow", "WS", "/ws/human-input/{execution_id}", _socket("/ws/human-input/run-1")),
+    Try("answer", "POST", "/resume", lambda holder, _: _resume(holder)),
     Try(
         "keep",
         "PUT",
@@ -104,6 +107,14 @@ _EACH = [
     Try("keys", "POST", "/keys/{id}/rotate", lambda holder, _: _turn(holder, "rotate")),
     Try("keys", "POST", "/keys/{id}/revoke", lambda holder, _: _turn(holder, "revoke")),
 ]
+
+
+def _resume(holder: Holder) -> int:
+    """The task that no other question of the run has is that of one asked here."""
+    task_id = str(uuid.uuid4())
+    call("POST", f"{holder.url}/requests", KEY, json=_QUESTION | {"task_id": task_id})
+    given = {"execution_id": "run-1", "task_id": task_id, "human_feedback": "yes", "is_approve": True}
+    return holder.call("POST", "/resume", json=given)
 
 
 def _turn(holder: Holder, how: str) -> int:

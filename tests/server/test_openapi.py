@@ -14,12 +14,14 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from starlette.routing import Route, WebSocketRoute
 
 from sayso import HumanInputServer
+from sayso.answer_link import RESPOND
 from sayso.mounted import Mounted
 from sayso.server import app, openapi
 from sayso.wire import encode
 from tests.builders import new_id
 from tests.conftest import KEY
 from tests.notify.receiver import SECRET, configuration
+from tests.server.linked import token
 
 Ask = Callable[..., dict[str, Any]]
 Document = dict[str, Any]
@@ -98,6 +100,7 @@ def test_every_operation_says_how_it_is_authenticated(document: Document) -> Non
             ] in {
                 "session",
                 "beginSession",
+                "respond",
             }
             assert schemes == ([] if is_open else expected)
 
@@ -119,7 +122,7 @@ def server(serve: Callable[..., HumanInputServer], tmp_path: Path, monkeypatch: 
 
 
 def test_what_the_server_sends_has_the_schema_of_the_document(
-    document: Document, client: httpx.Client, ask: Ask
+    document: Document, client: httpx.Client, ask: Ask, server: HumanInputServer
 ) -> None:
     seen: set[tuple[str, int]] = set()
 
@@ -179,6 +182,15 @@ def test_what_the_server_sends_has_the_schema_of_the_document(
     send("poll", "/poll/human-input/run-1?last_event_id=unknown")
     send("pollAll", "/poll/human-input")
     send("pollAll", "/poll/human-input?wait=x")
+    task = ask()
+    for given in ({"is_approve": True}, {"is_approve": True}, {"is_approve": 1}, {"is_approve": True, "task_id": "x"}):
+        resumption = {"execution_id": "run-1", "task_id": task["task_id"], "human_feedback": "yes"}
+        send("resume", "/resume", json=resumption | given)
+    asked = ask()["request_id"]
+    callback = f"{RESPOND.format(request_id=asked)}?token={token(server, asked)}"
+    for feedback in ("yes", "yes", 1):
+        send("respond", callback, json={"feedback": feedback, "source": "an app"})
+    send("respond", callback[:-1], json={"feedback": "yes"})
     send("health", "/health")
     send("ready", "/ready")
     send("openapi", "/openapi.json")
@@ -238,7 +250,7 @@ def test_what_the_server_sends_has_the_schema_of_the_document(
     assert {operation for operation, _ in seen} == {
         operation["operationId"] for item in document["paths"].values() for operation in item.values()
     } - {"streamAll"}
-    assert {status for _, status in seen} == {200, 201, 204, 401, 403, 404, 409, 410, 413, 422}
+    assert {status for _, status in seen} == {200, 201, 204, 400, 401, 403, 404, 409, 410, 413, 422}
 
 
 def test_the_schema_check_sees_a_response_that_is_none(document: Document, ask: Ask) -> None:

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from sayso.answer_link import ANSWER
+from sayso.answer_link import ANSWER, RESPOND
 from sayso.errors import Forbidden, SaysoError, Unauthorised
 from sayso.server.caller import ANYONE, NOBODY, Caller
 from sayso.server.lock import Lock
@@ -20,6 +20,8 @@ from sayso.server.tickets import Tickets
 _PUBLIC: Final = frozenset({"", "/", "/health", "/ready", "/openapi.json", "/asyncapi.json"})
 _PAGE_FILES: Final = "/inbox/"
 _SESSION: Final = "/session"
+_RESPOND: Final = RESPOND.partition("{")[0]
+"""Where an answer link's token is taken, too."""
 _TOKEN_ROADS: Final = ("/ws/", "/events/")
 """Where a browser cannot set a header, so that a ticket, or a key, in the query has to do."""
 
@@ -43,10 +45,8 @@ class Door:
         """
         headers = Headers(scope=scope)
         path = scope["path"].removeprefix(scope.get("root_path", ""))
-        if scope["type"] == "http" and path == ANSWER:
-            return (
-                NOBODY  # an answer link shows all that it takes, wherever it is opened: no page can add a right to it
-            )
+        if scope["type"] == "http" and (path == ANSWER or path.startswith(_RESPOND)):
+            return NOBODY  # a link shows all that it takes, wherever it is opened: no page can add a right to it
         self._origins.check(scope, headers)
         if is_from_elsewhere(scope, headers) and not await self._lock.is_needed():
             raise Forbidden("this server has no key, so it is for this machine alone; give it one: api_key=…")

@@ -11,10 +11,12 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from sayso import limits
+from sayso.answer_link import RESPOND
 from sayso.keys import KeyMade, KeyWanted, Rotation
 from sayso.model import STATUSES, Question, Request, Submission
 from sayso.notifier import Replay, Trial
 from sayso.server import links
+from sayso.server.platform import Accepted, Feedback, PlatformError, Resumed, Resumption
 from sayso.server.schemas import (
     ID,
     KEY_ID,
@@ -37,6 +39,7 @@ _TYPES: Final = (
     *(RequestList, EventPage, ResetShown, Health, Problem, Request, SessionShown, KeyList, KeyMade, TicketMade),
     *(LinkMade, LinkWanted),
     *(NotifierList, Trial),
+    *(Resumption, Resumed, Feedback, Accepted, PlatformError),
     *(Question, Submission, Cancellation, LeaseWanted, Login, KeyWanted, Rotation, TicketWanted, Replay),
 )
 _MAY_BE_EMPTY: Final = {"Cancellation", "Login", "Rotation", "Replay"}
@@ -172,6 +175,7 @@ def _paths() -> dict[str, Any]:
             "put": _operation("lease", [name], leased, "401", "409", "422", body="LeaseWanted"),
             "delete": _operation("release", [name, holder], {"204": _RELEASED}, "401", "422"),
         },
+        **_platform(request),
         "/audit": {"get": _operation("audit", _AUDITED, _ENTRIES, "401", "422")},
         "/metrics": {"get": _operation("metrics", [], _METRICS, "401")},
         "/events/human-input": {"get": _operation("streamAll", [cursor, cursor_header], _STREAM, "401") | token},
@@ -227,6 +231,26 @@ def _notifiers() -> dict[str, Any]:
             "post": _operation("replayNotifier", [name], replayed, "401", "404", "422", body="Replay")
         },
     }
+
+
+def _platform(request: Schema) -> dict[str, Any]:
+    """What crewAI's platform has, in its words."""
+    resumed = _answer("200", "The answer counts.", "Resumed")
+    accepted = _answer("200", "The answer counts.", "Accepted")
+    token = _parameter("token", "query", {"type": "string"}, "As the webhook has it.") | {"required": True}
+    content = {
+        "application/json": {"schema": {"$ref": REF.format(name="PlatformError")}},
+        PROBLEM_TYPE: {"schema": {"$ref": REF.format(name="Problem")}},
+    }
+    refused = {
+        status: {"description": f"{_PROBLEMS[status][0]} As the platform says it.", "content": content}
+        for status in ("400", "401", "403", "404", "409", "413")
+    }
+    resume = _operation("resume", [], resumed, body="Resumption")
+    respond = _operation("respond", [request, token], accepted, body="Feedback") | _OPEN
+    for operation in (resume, respond):
+        operation["responses"] |= refused
+    return {"/resume": {"post": resume}, RESPOND: {"post": respond}}
 
 
 def _session() -> dict[str, Any]:

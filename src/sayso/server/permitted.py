@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
+from sayso import limits
 from sayso.audit import Entry
 from sayso.errors import Forbidden, NotFound
 from sayso.gateway import NO_REQUEST, Batch, Gateway, Place
@@ -85,6 +86,12 @@ class Permitted:
     async def link(self, request_id: str, owner: str, until: datetime) -> str:
         await self._check_request("link", request_id)
         return await self._gateway.link(request_id, owner, until)
+
+    async def asked_in(self, execution_id: str, *, after: int) -> Page:
+        """The requests of an execution that the caller may answer, newest first, a page at a time."""
+        self._check("answer", execution_id)
+        filter = Filter(execution_id=execution_id, among=self._caller.among)
+        return await self._gateway.list(filter, after=after, limit=limits.PAGE, newest=True)
 
     async def cancel(self, request_id: str, reason: str, *, channel: str) -> Request:
         await self._check_request("cancel", request_id)

@@ -121,7 +121,9 @@ def _text(most: int) -> Schema:
 _EVERYWHERE: Final[dict[str, Schema]] = {
     **dict.fromkeys(("execution_id", "request_id", "previous", "answer_id", "holder"), _NAME),
     **dict.fromkeys(("timestamp", "deadline", "until"), _TIME),
-    **dict.fromkeys(("created_at", "settled_at", "expires_at", "revoked_at", "last_used_at", "due_at"), _TIME),
+    **dict.fromkeys(
+        ("created_at", "settled_at", "expires_at", "revoked_at", "last_used_at", "due_at", "responded_at"), _TIME
+    ),
 }
 """What a member of this name must fit, whichever type has it."""
 
