@@ -55,11 +55,12 @@ def test_a_resumption_means_what_it_means_there(
     assert settled["answer"].items() >= answer.items()
 
 
-def test_the_question_that_waits_is_found_behind_those_that_do_not(client: httpx.Client) -> None:
-    for _ in range(3):
-        _ask(client, **_TASK)
-        assert _resume(client).status_code == 200
+def test_the_question_that_waits_is_found_among_those_that_do_not(client: httpx.Client) -> None:
+    _ask(client, **_TASK)
+    assert _resume(client).status_code == 200
     waits = _ask(client, **_REVIEW)
+    later = _ask(client, **_TASK)
+    client.post(f"/requests/{later['request_id']}/answer", json={"human_feedback": "yes"})
     _ask(client, context_data={"task": "another"})
     assert _resume(client).status_code == 200
     assert client.get(f"/requests/{waits['request_id']}").json()["status"] == "answered"
@@ -117,5 +118,5 @@ def test_a_key_for_asking_resumes_nothing(client: httpx.Client, server: HumanInp
     _ask(client, **_TASK)
     key = make_key(server.url, "ask", "read")["secret"]
     with httpx.Client(base_url=server.url, headers={"Authorization": f"Bearer {key}"}) as agent:
-        told = _resume(agent)
-    assert (told.status_code, told.json()["error"]) == (403, "forbidden")
+        refused = [_resume(agent), _resume(agent, task_id="unknown"), _resume(agent, execution_id="unknown")]
+    assert [(told.status_code, told.json()["error"]) for told in refused] == [(403, "forbidden")] * 3
