@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 from weakref import ref
+
+from msgspec import Struct
 
 from sayso.wire import Event
 
@@ -18,7 +20,7 @@ _KEPT: Final = 1_024
 store each, nothing else, so a flood of unknown executions can only make this cache useless, never large."""
 
 
-class News(NamedTuple):
+class News(Struct, frozen=True):
     """What a topic was told: `events` has all there is after position `after`, maybe none; or None: read the store.
 
     `topic` is where to wait for what comes next.
@@ -82,14 +84,15 @@ class Topic:
         if self._news is not None:
             return
         self.told += 1
-        if news.topic is not self or self.is_taken:
+        hearers = tuple(self._hearers)
+        if news.topic is not self:
+            self._news = news
+            news.topic._hearers += hearers
+            self._hearers.clear()
+        elif self.is_taken:
             self._news = news
         if self._told is not None:
             self._told.set_result(None)
-        hearers = tuple(self._hearers)
-        if news.topic is not self:
-            news.topic._hearers += hearers
-            self._hearers.clear()
         for hear in hearers:
             hear(news)
 

@@ -286,7 +286,7 @@ async def test_polls_that_go_on_from_memory_lose_nothing_and_see_what_was_just_w
             page = (await polls.get(f"/poll/human-input/{execution_id}", params=params)).json()
             assert [event["request_id"] for event in page["events"]] == [asked["request_id"]]
             assert (await take(stream, 1))[0]["request_id"] == asked["request_id"]
-            await asyncio.to_thread(told.acquire)
+            assert await asyncio.to_thread(told.acquire, timeout=10)
             cursor = page["cursor"]
             again = (await polls.get(f"/poll/human-input/{execution_id}", params={"last_event_id": cursor})).json()
             assert (again["events"], again["cursor"]) == ([], cursor)

@@ -245,7 +245,8 @@ class Feed:
         if among is not None:
             events = [event for event in events if fits(event.execution_id, among)]
         self._hold(events, None)
-        self._pages.clear()
+        if self._pages:
+            self._pages.clear()
         if self._lacks:
             self._lacks.difference_update(event.event_id for event in events)
         if events and (self._is_flushing or not self._told_to_one(events)):
