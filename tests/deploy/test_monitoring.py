@@ -6,6 +6,7 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import yaml
 
 from sayso import HumanInputServer
 from tests.conftest import KEY
+from tests.notify.receiver import SECRET, configuration
 from tests.promtool import promtool
 from tests.server.keyholder import call
 from tests.server.scraped import samples
@@ -62,8 +64,14 @@ def told() -> Iterator[dict[str, dict[str, set[str]]]]:
 
     with (
         tempfile.TemporaryDirectory() as folder,
-        HumanInputServer(port=0, api_key=KEY, store=f"sqlite:///{folder}/a.db", quiet=True, adapters=False) as server,
+        ExitStack() as stack,
+        pytest.MonkeyPatch.context() as patch,
     ):
+        patch.setenv("HOOK_SECRET", SECRET)
+        notify = configuration(Path(folder) / "notify.toml", "http://127.0.0.1:9/")
+        store = f"sqlite:///{folder}/a.db"
+        server = HumanInputServer(port=0, api_key=KEY, store=store, quiet=True, adapters=False, notify=notify)
+        stack.enter_context(server)
         for body in ({"human_feedback": "yes"}, None):
             asked = call("POST", f"{server.url}/requests", KEY, json={"execution_id": "run-1", "prompt": "Ship it?"})
             if body:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from sayso import HumanInputServer
 from tests.cli.conftest import Run, lines, runner
 from tests.conftest import KEY
 from tests.notify.receiver import SECRET, Receiver, Reply, configuration, receiving
+from tests.server.scraped import samples
 
 Serve = Callable[..., HumanInputServer]
 
@@ -117,3 +119,47 @@ def test_a_replay_goes_back_to_an_event(
 def test_a_server_without_notifiers_has_none(serve: Serve) -> None:
     url = serve().url
     assert "no notifiers" in runner(SAYSO_URL=url, SAYSO_API_KEY=KEY)("notify", "list").stderr
+
+
+@pytest.mark.promise("METRIC-1")
+def test_how_notifiers_get_on_is_counted(
+    server: HumanInputServer, sayso: Run, bad: Receiver, good: Receiver, ask: Callable[..., dict[str, Any]]
+) -> None:
+    def of(metric: str, notifier: str, more: str = "") -> float:
+        return samples(server.url)[f'sayso_notifier_{metric}{{notifier="{notifier}"{more}}}']
+
+    def until(metric: str, notifier: str, value: float) -> None:
+        deadline = time.monotonic() + 30
+        while of(metric, notifier) != value:
+            assert time.monotonic() < deadline, (metric, notifier)
+            time.sleep(0.02)
+
+    failed, delivered = ',outcome="failed"', ',outcome="delivered"'
+    assert [of("deliveries_total", name, one) for name in ("hook-0", "hook-1") for one in (failed, delivered)] == [
+        0
+    ] * 4
+    bad.reply = failing(Reply(500))
+    ask(execution_id="one")
+    ask(execution_id="two")
+    good.until(lambda: len(good.got) == 2)
+    until("owed", "hook-0", 2)
+    until("lag_seconds", "hook-0", 0)  # what is owed does not count as behind
+    assert (of("deliveries_total", "hook-0", failed), of("deliveries_total", "hook-1", delivered)) == (2, 2)
+    assert (of("owed", "hook-1"), of("off", "hook-0"), of("off", "hook-1")) == (0, 0, 0)
+    bad.reply = failing(Reply(410))
+    ask(execution_id="three")
+    until("off", "hook-0", 1)
+    let_go = threading.Event()
+
+    def hold(event: dict[str, Any]) -> Reply:
+        let_go.wait(30)
+        return Reply()
+
+    good.reply = hold
+    ask(execution_id="four")
+    deadline = time.monotonic() + 30
+    while not of("lag_seconds", "hook-1") > 0:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    let_go.set()
+    until("lag_seconds", "hook-1", 0)

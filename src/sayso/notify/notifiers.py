@@ -14,6 +14,7 @@ from sayso.errors import Fault, Invalid, Misconfigured, NotFound
 from sayso.gateway import Gateway
 from sayso.notifier import Failing, NotifierShown, Trial
 from sayso.notify.file import Configured, read
+from sayso.notify.progress import metrics
 from sayso.notify.sending import NotDelivered, Surroundings
 from sayso.notify.worker import Worker
 from sayso.store import Notified, Store
@@ -38,6 +39,7 @@ class LogNotifiers:
             one.name: Worker(one, store, store, clock, gateway.duty(f"notify:{one.name}")) for one in configured
         }
         self._stirred: dict[str, asyncio.Event] = {}
+        gateway.meters.add(lambda: metrics({name: worker.progress for name, worker in self._workers.items()}))
 
     async def begin(self) -> None:
         self._stirred = {name: asyncio.Event() for name in self._workers}

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple, Protocol
 from sayso.clock import Clock
 from sayso.model import Request
 from sayso.notify.file import Configured
+from sayso.notify.progress import Progress
 from sayso.notify.rules import due
 from sayso.notify.schedule import pause
 from sayso.notify.sending import NotDelivered, Refused
@@ -65,6 +66,7 @@ class Worker:
         dice: Callable[[], float] = random.random,
     ) -> None:
         self.notifier = notifier
+        self.progress = Progress()
         self._log = log
         self._places = places
         self._clock = clock
@@ -77,22 +79,30 @@ class Worker:
         while True:
             wait = news()
             try:
-                seconds = await self.step() if self._is_ours() else _AGAIN
+                seconds = await self._step_if_ours()
             except Exception:  # the store's, or a carrier's own fault; it may pass
                 logger.exception("a notifier could not go on; trying again", extra={"notifier": self.notifier.name})
                 await asyncio.sleep(_AGAIN)
                 continue
             await (wait(seconds) if seconds else asyncio.sleep(0))  # no turn of the loop is ours alone
 
+    async def _step_if_ours(self) -> float:
+        if self._is_ours():
+            return await self.step()
+        self.progress.is_others()
+        return _AGAIN
+
     async def step(self) -> float:
         """Delivers some, and says in how many seconds to go on where there are no news before; 0: there is more."""
         name, now = self.notifier.name, self._clock.now()
         at = await self._places.begin_notifier(name)
         if at.off:
+            self.progress.looked(at.owed, is_off=True, has_news=False)
             return _LOOK
         soon = await self._places.owed(name, limit=_BEHIND + 1)
         turn = [one for one in soon[:_BEHIND] if one.due_at <= now]
         events = await self._log.read(None, after=at.position, limit=_EVENTS)
+        self.progress.looked(at.owed, is_off=False, has_news=bool(events))
         fresh: dict[str, list[Event]] = {}
         for event in events:
             fresh.setdefault(event.execution_id, []).append(event)
@@ -146,8 +156,10 @@ class Worker:
                     return _Way(one.execution_id, Owed(one.execution_id, position, 0, at, ""))
                 try:
                     await self.notifier.carrier.send(event)
+                    self.progress.deliveries["delivered"] += 1
                 except Refused as exc:
                     owed = Owed(one.execution_id, position, attempts + 1, now, exc.detail)
+                    self.progress.deliveries["failed"] += 1
                     return _Way(one.execution_id, owed, refused=exc.detail)
                 except NotDelivered as exc:
                     return _Way(one.execution_id, self._failed(one.execution_id, position, attempts + 1, exc))
@@ -159,6 +171,7 @@ class Worker:
         return _Way(one.execution_id, None)
 
     def _failed(self, execution_id: str, position: int, attempts: int, why: NotDelivered) -> Owed:
+        self.progress.deliveries["failed"] += 1
         wait = pause(attempts, self._dice(), why.retry_after)
         fields = {"notifier": self.notifier.name, "execution_id": execution_id, "attempts": attempts}
         logger.warning("%s: a delivery failed: %s", self.notifier.name, why.detail, extra=fields)
