@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from msgspec import Struct
 
-from sayso.notify import crewai, webhook
+from sayso.notify import channel, crewai, webhook
 from sayso.notify.sending import Carrier, Surroundings
 
 
@@ -20,6 +20,7 @@ class Kind(NamedTuple):
 
 KINDS: Final[Mapping[str, Kind]] = {
     "webhook": Kind(webhook.Settings, webhook.Webhook),
+    "channel": Kind(channel.Settings, channel.Channel),
     "crewai-flow": Kind(crewai.FlowSettings, crewai.FlowWebhook),
     "crewai-crew": Kind(crewai.CrewSettings, crewai.CrewWebhook),
 }
