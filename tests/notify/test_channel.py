@@ -18,6 +18,7 @@ from typing import Any
 
 import httpx
 import pytest
+from markdown_it import MarkdownIt
 
 from sayso import HumanInputServer
 from sayso.errors import ExtraMissing, Misconfigured
@@ -177,7 +178,7 @@ def test_nothing_that_an_agent_writes_is_a_link_or_a_mention(write: Callable[...
     assert "[\u2060RLO]" in rest
     assert "\u202e" not in rest
     if write is as_html:
-        assert _tags(body) == {"p", "a", "blockquote"}
+        assert _Read.of(body).tags == {"p", "a", "blockquote"}
 
 
 @pytest.mark.promise("CHANNEL-4")
@@ -187,15 +188,34 @@ def test_it_reads_as_it_was_written() -> None:
     assert inert(HOSTILE).replace("\u2060", "") == HOSTILE
 
 
-def _tags(html: str) -> set[str]:
-    seen: set[str] = set()
+@pytest.mark.promise("CHANNEL-4")
+def test_whoever_reads_html_or_markdown_reads_what_was_written() -> None:
+    message = asked(builders.request(title="A title", prompt="5 < 6 && &lt;b&gt; <i>\nnext"), "https://sayso.example/a")
+    shown = "5 < 6 && &lt;b&gt; <i>"
+    assert shown in _Read.of(as_html(message)).text.replace("\u2060", "")
+    read = _Read.of(MarkdownIt("commonmark").render(as_markdown(message)))
+    assert "5 < 6 &&" in read.text.replace("\u2060", "")
+    assert "<i>\nnext" in read.text.replace("\u2060", "")
+    assert read.tags == {"p", "a", "br"}
 
-    class Tags(HTMLParser):
-        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-            seen.add(tag)
 
-    Tags().feed(html)
-    return seen
+class _Read(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.text = ""
+
+    @classmethod
+    def of(cls, html: str) -> _Read:
+        read = cls()
+        read.feed(html)
+        return read
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
 
 
 @pytest.mark.promise("CHANNEL-1")
