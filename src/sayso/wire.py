@@ -147,9 +147,10 @@ class LinkWanted(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 class LinkMade(Struct, frozen=True, kw_only=True):
     """An answer link: whoever opens `url` can answer one question, once, until `expires_at`. Where the server was not
-    told where people reach it, `url` is without scheme and host."""
+    told where people reach it, `url` is without scheme and host. `token`: as it stands in `url`."""
 
     url: str
+    token: str
     expires_at: datetime
 
 

@@ -23,7 +23,7 @@ def routes(access: Access, public_url: str | None) -> list[BaseRoute]:
         until = datetime.now(UTC) + timedelta(seconds=wanted.expires_in)
         token = await access_of(request, access).call(lambda gateway: gateway.link(request_id, wanted.owner, until))
         server = quote(request.scope.get("root_path", "")) if public_url is None else public_url
-        made = LinkMade(url=f"{server}{ANSWER}?token={token}", expires_at=until)
+        made = LinkMade(url=f"{server}{ANSWER}?token={token}", token=token, expires_at=until)
         return Response(encode(made), 201, {"Cache-Control": "no-store"}, media_type="application/json")
 
     return [Route("/requests/{request_id}/links", make, methods=["POST"])]

@@ -136,7 +136,7 @@ def _paths() -> dict[str, Any]:
         ).items()
     }
     ticketed = _answer("201", "It opens one stream.", "TicketMade", then=links.OF_TICKET)
-    linked = _answer("201", "It answers one request, once.", "LinkMade")
+    linked = _answer("201", "It answers one request, once.", "LinkMade", then=links.OF_LINK)
     kept = {"200": {"description": "What the agent kept.", "content": _BYTES}}
     leased = {"204": {"description": "It is yours.", "links": links.OF_LEASE}}
     token: dict[str, Any] = {"security": [{"key": []}, {"token": []}, {"ticket": []}, {"session": []}]}
