@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import os
 import re
@@ -253,6 +254,21 @@ async def test_each_service_gets_it_in_its_own_form(http: tuple[Got, int], url: 
         await one.send(told(request))
     assert link in got.all[0][member]
     assert "Refund" in str(got.all[0])
+
+
+@pytest.mark.promise("CHANNEL-4")
+async def test_slack_gets_one_link_and_no_command(http: tuple[Got, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Slack makes a link, a mention or a call to everybody of whatever stands between < and >."""
+    got, port = http
+    monkeypatch.setattr("apprise.plugins.slack.NotifySlack.webhook_url", f"http://127.0.0.1:{port}")
+    request = builders.request(title=HOSTILE[:190], prompt=HOSTILE, context_data={"agent": HOSTILE})
+    async with channel("slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ", request) as one:
+        await one.send(told(request))
+    (attached,) = got.all[0]["attachments"]
+    link = f"<https://sayso.example/answer?token={request.request_id}-{OWNER}|Look and answer>"
+    assert link in attached["text"]
+    rest = json.dumps(got.all[0], ensure_ascii=False).replace(link, "")
+    assert [acts for acts in (*ACTS, "<", ">") if acts in rest] == []
 
 
 @pytest.mark.promise("CHANNEL-3")

@@ -19,6 +19,7 @@ from tests.soak.world import END, PATIENCE, World
 _VISITORS: Final = {
     visitors.keys: 15.0,
     visitors.tickets: 5.0,
+    visitors.invited: 3.0,
     visitors.lost: 2.0,
     visitors.clumsy: 10.0,
     visitors.looks: 5.0,

@@ -67,6 +67,18 @@ async def _listen(world: World, query: str) -> None:
             pass
 
 
+async def invited(world: World) -> None:
+    """Has a link to a question that waits, looks at it, as mail programs do, and leaves the answer to others."""
+    query = {"status": "pending", "limit": 1}
+    for request in (await world.call("GET", "/requests", 200, params=query, key="ann")).json()["requests"]:
+        road, wanted = f"/requests/{request['request_id']}/links", {"owner": "bo@example.com"}
+        made = await world.call("POST", road, 201, 409, json=wanted, key="ann")
+        if made.status_code == 201:
+            for method in ("HEAD", "GET", "GET"):
+                assert (await world.api.request(method, made.json()["url"])).status_code == 200
+            world.counts["links"] += 1
+
+
 async def lost(world: World) -> None:
     """Follows an execution that nobody knows, and from places that are none."""
     road = world.chance.choice(ROADS)
