@@ -302,6 +302,9 @@ def test_a_mounted_server_has_its_links_under_its_prefix() -> None:
         reply = httpx.post(host.url + path, data={"decision": "respond", "words": "blue"}, headers=PAGE)
         assert (reply.status_code, look(f"{host.url}/sayso", id)["settled_by"]) == (200, f"link:{OWNER}")
         server.stop()
+        away = httpx.get(host.url + path, headers=PAGE)
+        assert (away.status_code, away.headers["retry-after"]) == (503, "1")
+        assert "That did not work" in away.text
 
 
 @pytest.mark.promise("LINK-2")

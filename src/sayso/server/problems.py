@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -40,17 +40,19 @@ class _Refusal(Response):
 
 
 def problem_response(error: SaysoError) -> Response:
-    headers = {"Cache-Control": "no-store"}
-    if isinstance(error, Unauthorised):
-        headers["WWW-Authenticate"] = 'Bearer realm="sayso"'
-    if isinstance(error, Unavailable | TooMany):
-        headers["Retry-After"] = "1"
-    return refusal(error, encode(problem(error)), media_type=PROBLEM_TYPE, headers=headers)
+    return refusal(error, encode(problem(error)), media_type=PROBLEM_TYPE)
 
 
-def refusal(error: SaysoError, content: bytes, *, media_type: str, headers: dict[str, str]) -> Response:
+def refusal(
+    error: SaysoError, content: bytes, *, media_type: str, headers: Mapping[str, str] | None = None
+) -> Response:
     """The answer to what was refused, however that is told."""
-    return _Refusal(error.code, content, error.status, headers, media_type=media_type)
+    said = {"Cache-Control": "no-store"}
+    if isinstance(error, Unauthorised):
+        said["WWW-Authenticate"] = 'Bearer realm="sayso"'
+    if isinstance(error, Unavailable | TooMany):
+        said["Retry-After"] = "1"
+    return _Refusal(error.code, content, error.status, said | dict(headers or {}), media_type=media_type)
 
 
 def raw_problem(error: SaysoError, *headers: tuple[bytes, bytes]) -> bytes:
