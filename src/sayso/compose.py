@@ -15,13 +15,14 @@ from sayso.asker import Asker
 from sayso.clock import Clock
 from sayso.errors import ExtraMissing, Misconfigured
 from sayso.gateway import Gateway
-from sayso.store import Store
+from sayso.store import Notified, Store, Subscribed
 from sayso.store.memory import MemoryStore
 from sayso.store.moving import Moved, Told
 from sayso.store.sqlite import SQLiteStore
 from sayso.store.sqlite.backup import Copy
 from sayso.store.sqlite.backup import backup as copy_file
 from sayso.store.sqlite.moving_out import moving_out
+from sayso.subscription import NoPush
 
 MEMORY: Final = ":memory:"
 _SQLITE: Final = "sqlite:///"
@@ -48,6 +49,18 @@ def tell(gateway: Gateway, store: Store, file: Path, public_url: str | None) -> 
     except ImportError as exc:
         raise ExtraMissing("notifiers need httpcore: pip install 'sayso[notify]'") from exc
     gateway.notifiers = notifiers(file, store, gateway, Clock(), public_url)
+
+
+def push(gateway: Gateway, store: Store, *, api_key: str | None, public_url: str | None) -> None:
+    """Lets devices be told of what `gateway` writes to `store`, where what that takes is installed."""
+    if not isinstance(store, Subscribed) or not isinstance(store, Notified):
+        gateway.push = NoPush("this store keeps no devices; use SQLite or PostgreSQL")
+    elif not all(find_spec(name) for name in ("httpcore", "cryptography")):
+        gateway.push = NoPush("this server was installed without push: pip install 'sayso[push]'")
+    else:
+        from sayso.notify.push import Push
+
+        gateway.push = Push(store, gateway, Clock(), api_key=api_key, public_url=public_url)
 
 
 def backup(url: str, to: Path) -> Copy:

@@ -58,6 +58,7 @@ from sayso.quotas import Quotas
 from sayso.readiness import Readiness
 from sayso.retention import Retention
 from sayso.store import SECRET_BYTES, AuditPlace, Filter, Hint, Metered, Page, Secrets, Shared, Store, is_whole
+from sayso.subscription import NoPush, Pushing
 from sayso.waiting import MOST, Open, Waiting
 from sayso.waker import Waker
 from sayso.wire import Event, Reason, Reset
@@ -138,6 +139,8 @@ class Gateway:
         self._opened_at = 0
         self.notifiers: Notifiers = NoNotifiers()
         """Who tells others of the log; set before `running`."""
+        self.push: Pushing = NoPush()
+        """Who tells people's devices; likewise."""
         self.on_written: Callable[[str, str], None] = lambda execution_id, event_id: None
         """Called with each event that this process has written, once it is durable and before its writer hears so."""
 
@@ -166,6 +169,7 @@ class Gateway:
                     )
                 ]
                 kept.append(tasks.create_task(self.notifiers.keep()))
+                kept.append(tasks.create_task(self.push.keep()))
                 if self._retention is not None:
                     kept.append(tasks.create_task(self._retention.keep()))
                 if self._shared is not None:

@@ -20,7 +20,7 @@ from starlette.types import ASGIApp
 from sayso import settings
 from sayso.asker import Asked, failed, refused
 from sayso.at_exit import at_exit
-from sayso.compose import adapters_stand_by, default_store, install_adapters, store_at, tell
+from sayso.compose import adapters_stand_by, default_store, install_adapters, push, store_at, tell
 from sayso.errors import AlreadyStarted, Misconfigured, NotReady, ServerStopped, StoreFailed
 from sayso.gateway import Gateway
 from sayso.model import Question, Request
@@ -222,6 +222,7 @@ class HumanInputServer:
         gateway = Gateway(store, retention=self._retention)
         if self._notify is not None:
             tell(gateway, store, self._notify, self._public_url)
+        push(gateway, store, api_key=self._key, public_url=self._public_url)
         return Runtime(gateway, self._tell, has_console=has_console, tls=self._tls is not None)
 
     def _built(self, access: Access) -> Application:

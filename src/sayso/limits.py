@@ -124,3 +124,10 @@ AUTH: Final = 10.0
 """How long an open WebSocket may take to say who it is, where its handshake did not."""
 PATTERNS: Final = 20
 """Patterns of executions of one key."""
+
+DEVICES: Final = 100
+"""Devices of a store that are told by push: each follows the log for itself. More people than that have a channel."""
+DEVICES_PER_KEY: Final = 20
+"""Devices of one key: a phone, a tablet and some browsers, of a few who share it."""
+ENDPOINT: Final = 2 * KIB
+"""The address of a device at its push service; those of today have some 200 characters."""

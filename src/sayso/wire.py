@@ -18,6 +18,7 @@ from sayso.errors import AlreadySettled, Fault, Invalid, SaysoError, Unavailable
 from sayso.keys import Key, KeyWanted, Rotation
 from sayso.model import Fact, Question, Request, Submission
 from sayso.notifier import Replay
+from sayso.subscription import Subscription, SubscriptionWanted
 
 T = TypeVar("T")
 
@@ -176,6 +177,14 @@ def decode_request(data: bytes) -> Request:
 _request_decoder = msgspec.json.Decoder(Request)
 
 
+def decode_kept_subscription(data: bytes) -> Subscription:
+    """What `encode` made of a device, likewise. Raises ValueError."""
+    return _subscription_decoder.decode(data)
+
+
+_subscription_decoder = msgspec.json.Decoder(Subscription)
+
+
 def decode_key(data: bytes) -> Key:
     """What `encode` made of a key, likewise. Raises ValueError."""
     return _key_decoder.decode(data)
@@ -274,6 +283,11 @@ def decode_replay(data: bytes) -> Replay:
     if wanted.after is not None and not model.is_id(wanted.after):
         raise Invalid(Fault("/after", model.ID_RULE))
     return wanted
+
+
+def decode_subscription(data: bytes) -> SubscriptionWanted:
+    """The body of `POST /push`. Raises Invalid."""
+    return decode(data, SubscriptionWanted)
 
 
 def decode_ticket_wanted(data: bytes) -> str | None:

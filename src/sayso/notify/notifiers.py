@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -14,6 +14,7 @@ from sayso.errors import Fault, Invalid, Misconfigured, NotFound
 from sayso.gateway import Gateway
 from sayso.notifier import Failing, NotifierShown, Trial
 from sayso.notify.file import Configured, read
+from sayso.notify.news import news
 from sayso.notify.progress import metrics
 from sayso.notify.sending import NotDelivered, Surroundings
 from sayso.notify.worker import Worker
@@ -50,7 +51,7 @@ class LogNotifiers:
         try:
             async with asyncio.TaskGroup() as tasks:
                 for name, worker in self._workers.items():
-                    tasks.create_task(worker.keep(partial(self._news, name)))
+                    tasks.create_task(worker.keep(partial(news, self._gateway, self._stirred[name])))
         finally:
             for worker in self._workers.values():
                 await worker.notifier.carrier.close()
@@ -99,23 +100,6 @@ class LogNotifiers:
             ),
             is_up_to_date=not await self._store.read(None, after=at.position, limit=1),
         )
-
-    def _news(self, name: str) -> Callable[[float], Awaitable[object]]:
-        """Waits for news of the log, or for a replay, from this moment on."""
-        topic, stirred = self._gateway.topic(None), self._stirred[name]
-        stirred.clear()
-
-        async def wait(seconds: float) -> None:
-            if self._gateway.has_ended_streams:
-                await asyncio.Event().wait()  # until it is cancelled, which comes next
-            waits = [asyncio.ensure_future(topic.news()), asyncio.ensure_future(stirred.wait())]
-            try:
-                await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                for one in waits:
-                    one.cancel()
-
-        return wait
 
 
 def notifiers(file: Path, store: Store, gateway: Gateway, clock: Clock, public_url: str | None = None) -> LogNotifiers:

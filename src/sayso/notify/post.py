@@ -35,10 +35,22 @@ _GONE: Final = 410
 class Target:
     """Where to deliver: `url`, which may lead to networks of one's own that `allow` names; plain HTTP goes there alone.
 
-    Raises Misconfigured, which names the setting.
+    `gone`: the statuses by which a receiver wants no more. `tls`: where many targets share it. Raises Misconfigured,
+    which names the setting.
     """
 
-    def __init__(self, url: str, allow: Sequence[str], clock: Clock, *, resolve: Resolve = resolve) -> None:
+    def __init__(
+        self,
+        url: str,
+        allow: Sequence[str],
+        clock: Clock,
+        *,
+        resolve: Resolve = resolve,
+        gone: Sequence[int] = (_GONE,),
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self._gone = tuple(gone)
+        self._tls = tls
         allowed = [_network(one) for one in allow]
         self._url = _checked(url, is_inside=bool(allowed))
         self._clock = clock
@@ -73,7 +85,7 @@ class Target:
     def _pool(self) -> httpcore.AsyncConnectionPool:
         """Neither follows redirects nor reads proxies from the environment."""
         return httpcore.AsyncConnectionPool(
-            ssl_context=ssl.create_default_context() if self._url.scheme == "https" else None,
+            ssl_context=self._tls or (ssl.create_default_context() if self._url.scheme == "https" else None),
             max_connections=_AT_ONCE,
             keepalive_expiry=_IDLE,
             network_backend=self._backend,
@@ -83,8 +95,8 @@ class Target:
         status = response.status
         if 200 <= status < 300:
             return
-        if status == _GONE:
-            raise Refused("the receiver said 410: it wants no more")
+        if status in self._gone:
+            raise Refused(f"the receiver said {status}: it wants no more")
         retry_after = None
         if status in (429, 503):
             given = next((value for name, value in response.headers if name.lower() == b"retry-after"), b"")

@@ -33,14 +33,16 @@ from sayso.server.schemas import (
 )
 from sayso.server.session import SessionShown
 from sayso.server.tickets import TicketMade
+from sayso.subscription import PushShown, SubscriptionShown, SubscriptionWanted
 from sayso.wire import PROBLEM_TYPE, Cancellation, LeaseWanted, LinkMade, LinkWanted, Login, TicketWanted, encode
 
 _TYPES: Final = (
     *(RequestList, EventPage, ResetShown, Health, Problem, Request, SessionShown, KeyList, KeyMade, TicketMade),
     *(LinkMade, LinkWanted),
-    *(NotifierList, Trial),
+    *(NotifierList, Trial, PushShown, SubscriptionShown),
     *(Resumption, Resumed, Feedback, Accepted, PlatformError),
     *(Question, Submission, Cancellation, LeaseWanted, Login, KeyWanted, Rotation, TicketWanted, Replay),
+    SubscriptionWanted,
 )
 _MAY_BE_EMPTY: Final = {"Cancellation", "Login", "Rotation", "Replay"}
 _BYTES: Final = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
@@ -148,6 +150,7 @@ def _paths() -> dict[str, Any]:
         "/session": _session(),
         **_keys(),
         **_notifiers(),
+        **_push(),
         "/tickets": {"post": _operation("makeTicket", [], ticketed, "401", "422", body="TicketWanted")},
         "/requests": {
             "post": _operation("ask", [trace], asked, "401", "409", "422", body="Question"),
@@ -251,6 +254,21 @@ def _platform(request: Schema) -> dict[str, Any]:
     for operation in (resume, respond):
         operation["responses"] |= refused
     return {"/resume": {"post": resume}, RESPOND: {"post": respond}}
+
+
+def _push() -> dict[str, Any]:
+    id = _parameter("id", "path", ID, "As `POST /push` gave it.")
+    shown = _answer("200", "What a device needs; null where this server sends no push messages.", "PushShown")
+    told = _answer("201", "It is told from here on.", "SubscriptionShown", then=links.OF_DEVICE)
+    told |= _answer("200", "It was told before.", "SubscriptionShown", then=links.OF_DEVICE)
+    ended = {"204": {"description": "It is told no more."}}
+    return {
+        "/push": {
+            "get": _operation("push", [], shown, "401"),
+            "post": _operation("subscribe", [], told, "401", "404", "422", body="SubscriptionWanted"),
+        },
+        "/push/{id}": {"delete": _operation("unsubscribe", [id], ended, "401", "404")},
+    }
 
 
 def _session() -> dict[str, Any]:

@@ -18,6 +18,7 @@ from sayso.model import HTTP, Question, Request, Submission
 from sayso.notifier import NotifierShown, Trial
 from sayso.server.caller import Caller
 from sayso.store import AuditPlace, Filter, Page
+from sayso.subscription import Owner, PushShown, SubscriptionShown, SubscriptionWanted
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ RULES: Final[Mapping[str, Rule]] = {
     "audit": _rule("admin"),
     "metrics": _rule("metrics"),
     "notify": _rule("admin"),
+    "push": _rule("read"),
 }
 """Each use of the server. docs/protocol.md has the same table with the addresses."""
 
@@ -181,6 +183,22 @@ class Permitted:
     async def replay_notifier(self, name: str, after: str | None) -> None:
         self._check("notify")
         await self._gateway.notifiers.replay(name, after)
+
+    async def push(self) -> PushShown:
+        self._check("push")
+        return await self._gateway.push.shown()
+
+    async def subscribe(self, wanted: SubscriptionWanted) -> tuple[SubscriptionShown, bool]:
+        self._check("push")
+        return await self._gateway.push.subscribe(wanted, self._owner)
+
+    async def unsubscribe(self, id: str) -> None:
+        self._check("push")
+        await self._gateway.push.unsubscribe(id, self._owner)
+
+    @property
+    def _owner(self) -> Owner:
+        return Owner(self._caller.name, self._caller.key)
 
     def _held(self) -> AbstractAsyncContextManager[None]:
         return self._gateway.keys.held(self._caller.key)

@@ -12,6 +12,7 @@ from sayso.audit import Entry
 from sayso.keys import Change, Key
 from sayso.meters import Metric
 from sayso.model import InputCompleted, InputRequired, Request, Status
+from sayso.subscription import Subscription, SubscriptionChange, SubscriptionsChange
 from sayso.wire import Event
 
 T = TypeVar("T")
@@ -290,6 +291,21 @@ class Notified(Protocol):
 
     async def replay_notifier(self, name: str, position: int, now: datetime) -> None:
         """Switches it on, makes what is owed due, and takes it back to `position` where it is further on."""
+
+
+@runtime_checkable
+class Subscribed(Protocol):
+    """What a store that is `Notified` may offer besides: devices that are told by push, and how far each was."""
+
+    async def subscriptions(self) -> Sequence[Subscription]:
+        """All that are kept, in the order of their ids. One that is damaged is left out, and logged."""
+
+    async def change_subscriptions(self, change: SubscriptionsChange) -> SubscriptionChange:
+        """Does what `change`, which must be pure, makes of all of them, one change after the other, durable on return.
+
+        A new device stands at the end of the log, under `place_of`; one that goes takes its place along. Nothing is
+        done when it raises.
+        """
 
 
 @runtime_checkable

@@ -35,6 +35,7 @@ from sayso.store import (
     within_batch,
 )
 from sayso.store.changes import Changes
+from sayso.subscription import Subscription, SubscriptionChange, SubscriptionsChange, place_of
 from sayso.wire import Event, encode
 
 
@@ -63,6 +64,7 @@ class MemoryStore:
         self._audit: dict[str, list[Entry]] = {}
         self._notifiers: dict[str, Standing] = {}
         self._owed: dict[str, dict[str, Owed]] = {}
+        self._subscriptions: dict[str, Subscription] = {}
         self._changes = Changes()
         self._origin = str(uuid.uuid4())
         self._tombstones: dict[str, Request] = {}
@@ -226,7 +228,8 @@ class MemoryStore:
     async def advance_notifier(
         self, name: str, now: Standing, *, owed: Sequence[Owed] = (), done: Sequence[str] = ()
     ) -> bool:
-        if self._notifiers[name].version != now.version:
+        there = self._notifiers.get(name)
+        if there is None or there.version != now.version:
             return False
         self._notifiers[name] = now._replace(version=now.version + 1)
         for id in done:
@@ -240,6 +243,20 @@ class MemoryStore:
         self._owed[name] = {
             id: Owed(id, min(one.position, position), 0, now, one.why) for id, one in self._owed[name].items()
         }
+
+    async def subscriptions(self) -> Sequence[Subscription]:
+        return [one for _, one in sorted(self._subscriptions.items())]
+
+    async def change_subscriptions(self, change: SubscriptionsChange) -> SubscriptionChange:
+        done = change(await self.subscriptions())
+        if done.put:
+            self._subscriptions[done.one.id] = done.one
+            await self.begin_notifier(place_of(done.one.id))
+        if done.removed:
+            for there in (self._notifiers, self._owed):
+                there.pop(place_of(done.one.id), None)
+            self._subscriptions.pop(done.one.id, None)
+        return done
 
     def _fell_silent(self, execution_id: str, now: datetime) -> None:
         self._quiet_since[execution_id] = max(now, self._quiet_since.get(execution_id, now))

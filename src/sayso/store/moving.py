@@ -58,6 +58,7 @@ TABLES: Final = (
     Table("tickets", "id", ("id", "until")),
     Table("audit", "execution_id, number", ("execution_id", "number", "hash", "data")),
     Table("notifiers", "name", ("name", "position", "version", "off")),
+    Table("subscriptions", "id", ("id", "data")),
     Table("owed", "name, execution_id", ("name", "execution_id", "position", "attempts", "due_at", "why")),
 )
 """Everything that a store holds. A migration that adds a table, or a column, adds it here, and to the statement

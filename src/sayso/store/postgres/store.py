@@ -34,9 +34,11 @@ from sayso.store.postgres.connection import (
 from sayso.store.postgres.gone import Gone
 from sayso.store.postgres.keys import change_keys, keys_of
 from sayso.store.postgres.lists import list_requests
+from sayso.store.postgres.subscriptions import change_subscriptions, subscriptions_of
 from sayso.store.postgres.watcher import NODES, Watcher
 from sayso.store.postgres.writer import Item, Writer
 from sayso.store.sql import queries
+from sayso.subscription import Subscription, SubscriptionChange, SubscriptionsChange
 from sayso.wire import Event, decode_request
 
 T = TypeVar("T")
@@ -204,6 +206,12 @@ class PostgresStore:
 
     async def replay_notifier(self, name: str, position: int, now: datetime) -> None:
         await self._rows("replay_notifier", name, position, now)
+
+    async def subscriptions(self) -> Sequence[Subscription]:
+        return subscriptions_of(await self._rows("subscriptions"))
+
+    async def change_subscriptions(self, change: SubscriptionsChange) -> SubscriptionChange:
+        return await self._with(lambda connection: change_subscriptions(connection, change), is_one=False)
 
     def holds(self, duty: str) -> bool:
         return self._watcher is not None and self._watcher.holds(duty)

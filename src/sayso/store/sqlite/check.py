@@ -12,7 +12,15 @@ from sayso.errors import StoreDamaged
 from sayso.store.sql import queries
 from sayso.store.sqlite.entries import check_entries
 from sayso.store.sqlite.mark import Mark
-from sayso.store.sqlite.rows import REQUEST_COLUMNS, event_of, kept_of, key_of, pruned_position, request_of
+from sayso.store.sqlite.rows import (
+    REQUEST_COLUMNS,
+    event_of,
+    kept_of,
+    key_of,
+    pruned_position,
+    request_of,
+    subscription_of,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +31,8 @@ _WITH_KEYS: Final = 4
 """The migration that gave the store keys."""
 _WITH_AUDIT: Final = 5
 """The migration that gave it an audit."""
+_WITH_DEVICES: Final = 7
+"""The migration that gave it devices."""
 WHOLE: Final = 256 * 1024 * 1024
 """Bytes up to which a file is checked whole when it is opened: a second or two, for who asks waits meanwhile. A larger
 one is checked row by row as it is read, and whole by `sayso backup`."""
@@ -79,6 +89,8 @@ def _damaged_rows(db: sqlite3.Connection, version: int) -> Iterator[str]:
     ]
     if version >= _WITH_KEYS:
         kinds.append((_Q["keys"], key_of))
+    if version >= _WITH_DEVICES:
+        kinds.append((_Q["subscriptions"], subscription_of))
     for statement, read in kinds:
         for row in db.execute(statement):
             try:

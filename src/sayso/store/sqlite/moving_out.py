@@ -16,7 +16,16 @@ from sayso.store.sql import migrations, queries
 from sayso.store.sqlite.check import check_end, check_whole, damaged
 from sayso.store.sqlite.file import connect, failures, version
 from sayso.store.sqlite.lock import Lock
-from sayso.store.sqlite.rows import ORIGIN, event_of, kept_of, key_of, meta, pruned_position, request_of
+from sayso.store.sqlite.rows import (
+    ORIGIN,
+    event_of,
+    kept_of,
+    key_of,
+    meta,
+    pruned_position,
+    request_of,
+    subscription_of,
+)
 
 _TIMES: Final = frozenset({"quiet_since", "settled_at", "until", "due_at"})
 """Columns that hold a moment as text, of the tables that are read as they are."""
@@ -107,6 +116,10 @@ class Source:
                 key_of(row)
                 id, last_used_at, data, _ = row
                 return id, _moment(last_used_at), data
+            case "subscriptions":
+                subscription_of(row)
+                id, data, _ = row
+                return id, data
             case _:
                 return tuple(
                     _moment(value) if name in _TIMES else value for name, value in zip(table.columns, row, strict=True)

@@ -17,7 +17,8 @@ from sayso.model import Fact, InputCompleted, InputRequired, Request
 from sayso.store import Kept, mentions
 from sayso.store.sql import queries
 from sayso.store.sqlite.sums import row_sum
-from sayso.wire import Event, decode_key, decode_request, encode
+from sayso.subscription import Subscription
+from sayso.wire import Event, decode_kept_subscription, decode_key, decode_request, encode
 
 logger = logging.getLogger(__name__)
 
@@ -85,6 +86,22 @@ def key_of(row: Sequence[Any]) -> Key:
         return structs.replace(decode_key(data), last_used_at=last_used_at and datetime.fromisoformat(last_used_at))
     except (ValueError, TypeError) as exc:
         raise StoreDamaged(f"key {id} is damaged: {exc}") from exc
+
+
+def row_of_subscription(one: Subscription) -> dict[str, Any]:
+    data = encode(one)
+    return {"id": one.id, "data": data, "crc": row_sum(data, one.id)}
+
+
+def subscription_of(row: Sequence[Any]) -> Subscription:
+    """Raises StoreDamaged."""
+    id, data, crc = row
+    try:
+        if crc != row_sum(data, id):
+            raise ValueError("its checksum does not fit")
+        return decode_kept_subscription(data)
+    except (ValueError, TypeError) as exc:
+        raise StoreDamaged(f"device {id} is damaged: {exc}") from exc
 
 
 def row_of_event(event: Event) -> dict[str, Any]:

@@ -62,7 +62,9 @@ from sayso.store.sqlite.rows import (
     row_of_request,
     time_text,
 )
+from sayso.store.sqlite.subscriptions import all_subscriptions, change_subscriptions
 from sayso.store.sqlite.writer import Appended, Work, Writer, Written
+from sayso.subscription import Subscription, SubscriptionChange, SubscriptionsChange
 from sayso.wire import Event
 
 T = TypeVar("T")
@@ -258,6 +260,12 @@ class SQLiteStore:
             return None, None
 
         await self._write(write)
+
+    async def subscriptions(self) -> Sequence[Subscription]:
+        return await self._read(all_subscriptions)
+
+    async def change_subscriptions(self, change: SubscriptionsChange) -> SubscriptionChange:
+        return await self._write(lambda db: (change_subscriptions(db, change), None))
 
     async def _write(self, work: Work[T]) -> T:
         if self._writer is None:

@@ -212,3 +212,22 @@ SELECT execution_id, position, attempts, due_at, why FROM sayso.owed WHERE name 
 
 -- name: replay_notifier
 SELECT sayso.notify_again($1, $2, $3);
+
+-- name: subscriptions
+SELECT data FROM sayso.subscriptions ORDER BY id;
+
+-- name: lock_subscriptions
+-- One change of them after the other; they are read meanwhile.
+LOCK TABLE sayso.subscriptions IN SHARE ROW EXCLUSIVE MODE;
+
+-- name: put_subscription
+INSERT INTO sayso.subscriptions AS s (id, data) VALUES ($1, $2) ON CONFLICT (id) DO UPDATE SET data = excluded.data;
+
+-- name: remove_subscription
+DELETE FROM sayso.subscriptions WHERE id = $1;
+
+-- name: end_notifier
+DELETE FROM sayso.notifiers WHERE name = $1;
+
+-- name: end_owed
+DELETE FROM sayso.owed WHERE name = $1;

@@ -287,3 +287,22 @@ SELECT name, position, version, off FROM notifiers ORDER BY name;
 
 -- name: move_owed
 SELECT name, execution_id, position, attempts, due_at, why FROM owed ORDER BY name, execution_id;
+
+-- name: subscriptions
+SELECT id, data, crc FROM subscriptions ORDER BY id;
+
+-- name: put_subscription
+INSERT INTO subscriptions (id, data, crc) VALUES (:id, :data, :crc)
+ON CONFLICT (id) DO UPDATE SET data = excluded.data, crc = excluded.crc;
+
+-- name: remove_subscription
+DELETE FROM subscriptions WHERE id = :id;
+
+-- name: end_notifier
+DELETE FROM notifiers WHERE name = :name;
+
+-- name: end_owed
+DELETE FROM owed WHERE name = :name;
+
+-- name: move_subscriptions
+SELECT id, data, crc FROM subscriptions ORDER BY id;
