@@ -75,9 +75,7 @@ async def test_a_device_that_goes_takes_its_place_along(store: Store, kept: Subs
         await kept.change_subscriptions(lambda there: unsubscribed(there, "a"))
 
 
-async def test_there_are_no_more_than_the_caps_also_at_once(
-    kept: Subscribed, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_there_are_no_more_than_the_caps_also_at_once(kept: Subscribed, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "DEVICES", 5)
     monkeypatch.setattr(limits, "DEVICES_PER_KEY", 2)
     new = [device(f"{key}{number}", owner=key) for key in "abcd" for number in range(3)]

@@ -34,6 +34,7 @@ _ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC6325
 """Of the curve P-256 (SEC 2, 2.4.2): private keys are smaller."""
 _RECORD: Final = 4_096
 """Bytes of the one record of a message, the most that push services take (RFC 8030, 7.2)."""
+_POINT: Final = 65
 _SALT: Final = 16
 _SECRET: Final = 16
 _LAST: Final = b"\x02"
@@ -58,6 +59,8 @@ class Receiver:
     def __init__(self, p256dh: str, auth: str) -> None:
         try:
             self._point = _bytes(p256dh)
+            if len(self._point) != _POINT:
+                raise ValueError("it is no uncompressed one")
             self._key = EllipticCurvePublicKey.from_encoded_point(_CURVE, self._point)
         except (ValueError, TypeError, UnsupportedAlgorithm):
             raise Invalid(Fault("/keys/p256dh", "must be a point of P-256 in URL-safe Base64")) from None
@@ -86,7 +89,7 @@ def authorization(key: EllipticCurvePrivateKey, endpoint: SplitResult, now: date
     } | ({"sub": contact} if contact else {})
     signed = f"{_json({'typ': 'JWT', 'alg': 'ES256'})}.{_json(claims)}"
     r, s = decode_dss_signature(key.sign(signed.encode(), ECDSA(SHA256())))
-    return f"vapid t={signed}.{_text(r.to_bytes(32) + s.to_bytes(32))}, k={public_text(key)}"
+    return f"vapid t={signed}.{_text(r.to_bytes(32) + s.to_bytes(32))},k={public_text(key)}"
 
 
 def _derived(secret: bytes, salt: bytes, info: bytes, length: int) -> bytes:
