@@ -44,7 +44,7 @@ function own(base, tell) {
 }
 
 /** @param {string} url @returns {any} */
-function trusted(url) {
+export function trusted(url) {
   const types = /** @type {any} */ (globalThis).trustedTypes;
   return types ? (policy ??= types.createPolicy("sayso-worker", { createScriptURL: (/** @type {string} */ address) => address })).createScriptURL(url) : url;
 }

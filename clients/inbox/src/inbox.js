@@ -4,6 +4,7 @@ import { AlreadySettled, Sayso } from "../../js/src/index.js";
 import { newId } from "../../js/src/new_id.js";
 import { fieldsOf, firstMode, faultsHere, submissionOf } from "./answers.js";
 import { curlOf } from "./curl.js";
+import { Device, refusal } from "./device.js";
 import { feed } from "./feed.js";
 import { fieldOf, parsed } from "./filter.js";
 import { answering, canBeHeld, due, latest, UNDO, without, withoutRequest } from "./held.js";
@@ -58,6 +59,7 @@ const BEGINNING = {
   overlay: null,
   hasKeys: true,
   notifies: false,
+  pushes: false,
   now: Date.now(),
 };
 
@@ -69,6 +71,7 @@ export class Inbox {
   #client;
   #feed;
   #notifier;
+  #device;
   #isPage;
   /** @type {Set<() => void>} */
   #watchers = new Set();
@@ -91,6 +94,7 @@ export class Inbox {
     this.#client = new Sayso({ url: base, fetch: this.sessions.fetch });
     this.#feed = feed(base, (told) => this.#hear(told));
     this.#notifier = new Notifier(base, isPage, (id) => this.open(id));
+    this.#device = new Device(base, this.sessions.fetch, (id) => this.open(id));
     const settings = remembered();
     this.state = { ...BEGINNING, ...settings, notifies: settings.notifies && this.#notifier.isAllowed, now: Date.now() };
   }
@@ -146,6 +150,7 @@ export class Inbox {
 
   async signOut() {
     this.#sendAll();
+    await this.#unpush();
     await this.sessions.end().catch(() => {});
     this.#feed.end();
     this.#forget("");
@@ -243,7 +248,29 @@ export class Inbox {
     const notifies = wanted && (await this.#notifier.allow());
     this.update({ notifies });
     remember({ notifies });
-    if (wanted && !notifies) this.note({ tone: "bad", title: "Your browser does not allow notifications from this page" });
+    if (notifies) await this.#push();
+    else await this.#unpush();
+    if (wanted && !notifies) this.note({ tone: "bad", title: "Your browser does not allow notifications from this page", detail: refusal() });
+    if (notifies && !this.state.pushes) this.note({ tone: "plain", title: "You are notified while this page is open", detail: `${this.#lack}.` });
+  }
+
+  /** Why the server does not tell this device while no page is open. */
+  #lack = "";
+
+  /** Has this device told while no page is open, too, where that can be. */
+  async #push() {
+    try {
+      await this.#device.on();
+      this.update({ pushes: true });
+    } catch (/** @type {any} */ error) {
+      this.#lack = error.message;
+      this.update({ pushes: false });
+    }
+  }
+
+  async #unpush() {
+    this.update({ pushes: false });
+    await this.#device.off().catch(() => {});
   }
 
   // Selecting several
@@ -476,6 +503,7 @@ export class Inbox {
   #entered({ by, needs_key: needsKey }) {
     this.update({ session: "open", by: by ?? "", needsKey, sessionFault: "" });
     this.#feed.join();
+    if (this.state.notifies) void this.#push();
     if (this.state.view === "history") this.#reloadHistory();
     if (this.state.selectedId) void this.#know(this.state.selectedId);
   }
@@ -502,7 +530,7 @@ export class Inbox {
       const isNew = !this.state.requests.has(message.request_id);
       this.update({ requests: withAsked(this.state.requests, message) });
       const request = this.state.requests.get(message.request_id);
-      if (isNew && request && this.state.notifies) this.#notifier.tell(request);
+      if (isNew && request && this.state.notifies && !this.state.pushes) this.#notifier.tell(request);
     } else if (message.type === "human_input_completed") {
       const held = answering(this.state.held, message.request_id);
       const requests = withSettled(this.state.requests, message);

@@ -72,5 +72,7 @@ export interface State {
   overlay: "help" | "menu" | "filters" | null;
   hasKeys: boolean;
   notifies: boolean;
+  /** The server tells this device, also while no page is open. */
+  pushes: boolean;
   now: number;
 }

@@ -188,7 +188,7 @@ function Menu({ inbox, state }) {
             Keys <kbd>?</kbd>
           </button>
           <button type="button" aria-pressed={state.notifies} onClick={() => inbox.notify(!state.notifies)}>
-            {state.notifies ? "Notifications are on" : "Notify me"}
+            {state.pushes ? "This device is notified" : state.notifies ? "Notifications are on" : "Notify this device"}
           </button>
           <button type="button" onClick={() => { inbox.overlay(null); void inbox.sendSample(); }}>
             Send a sample
