@@ -11,7 +11,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import partial
-from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +41,7 @@ def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PushSer
 def allow(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     """This machine may be told, and what failed is tried again soon; undone where a test wants it as it is."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ours, "Push", partial(ours.Push, allowed=[ip_network("127.0.0.0/8")]))
+        patch.setattr(ours, "Push", partial(ours.Push, allow=["127.0.0.0/8"]))
         patch.setattr(schedule, "_PAUSES", (0.01, 0.05, 0.2))
         patch.setattr(ours, "_LOOK", 0.1)
         yield patch
@@ -83,7 +82,7 @@ def until(claim: Callable[[], bool], message: Callable[[], object]) -> None:
     raise AssertionError(message())
 
 
-# @pytest.mark.promise("PUSH-1", "PUSH-2")
+@pytest.mark.promise("PUSH-1", "PUSH-2")
 def test_a_device_is_told_the_id_and_the_title_and_nothing_else(
     service: PushService, client: httpx.Client, ask: Ask, serve: Serve
 ) -> None:
@@ -123,10 +122,10 @@ def test_what_is_settled_before_it_is_told_is_not_told(service: PushService, cli
     assert service.of("ada") == [(first["request_id"], True), (third["request_id"], True)]
 
 
-# @pytest.mark.promise("PUSH-3")
+@pytest.mark.promise("PUSH-3")
 @pytest.mark.parametrize("status", [404, 410])
 def test_a_device_that_is_gone_is_forgotten_and_others_go_on(
-    status: int, service: PushService, server: HumanInputServer, client: httpx.Client, ask: Ask, tmp_path: Path
+    status: int, service: PushService, client: httpx.Client, ask: Ask, tmp_path: Path
 ) -> None:
     gone, there = (subscribe(client, service.phone(name)) for name in ("gone", "there"))
     service.reply = lambda got: Reply(status if got.device == "gone" else 201)
@@ -147,7 +146,7 @@ def test_a_device_that_is_gone_is_forgotten_and_others_go_on(
     assert service.of("there") == [(first["request_id"], True), (second["request_id"], True)]
 
 
-# @pytest.mark.promise("PUSH-4")
+@pytest.mark.promise("PUSH-4")
 @pytest.mark.parametrize("reply", [Reply(429, (("retry-after", "0"),)), Reply(500), Reply(503), Reply(302)])
 def test_what_fails_is_tried_again_and_whoever_has_it_gets_it_once(
     reply: Reply, service: PushService, client: httpx.Client, ask: Ask
@@ -166,7 +165,7 @@ def test_what_fails_is_tried_again_and_whoever_has_it_gets_it_once(
     assert len({got.headers["topic"] for got in service.got + service.refused}) == 1
 
 
-# @pytest.mark.promise("PUSH-4")
+@pytest.mark.promise("PUSH-4")
 def test_what_was_not_told_before_a_restart_is_told_after_it(
     service: PushService, serve: Serve, tmp_path: Path, hold: Hold
 ) -> None:
@@ -186,7 +185,7 @@ def test_what_was_not_told_before_a_restart_is_told_after_it(
     assert again.http.get("/push").json()["public_key"] == key
 
 
-# @pytest.mark.promise("PUSH-4")
+@pytest.mark.promise("PUSH-4")
 def test_a_push_service_that_never_answers_delays_no_question_and_no_other_device(
     service: PushService, client: httpx.Client, ask: Ask
 ) -> None:
@@ -202,9 +201,9 @@ def test_a_push_service_that_never_answers_delays_no_question_and_no_other_devic
     service.until(lambda: len(service.of("stuck")) == 20)
 
 
-# @pytest.mark.promise("PUSH-5")
+@pytest.mark.promise("PUSH-5")
 def test_a_device_is_told_what_its_key_may_see_and_nothing_once_that_has_ended(
-    service: PushService, server: HumanInputServer, client: httpx.Client, ask: Ask, tmp_path: Path, hold: Hold
+    service: PushService, server: HumanInputServer, client: httpx.Client, ask: Ask, *, tmp_path: Path, hold: Hold
 ) -> None:
     made = make_key(server.url, "read", executions=["shop-*"])
     subscribe(hold(server.url, made["secret"]).http, service.phone("shop"))
@@ -219,10 +218,10 @@ def test_a_device_is_told_what_its_key_may_see_and_nothing_once_that_has_ended(
     assert service.of("shop") == [(seen, True)]
 
 
-# @pytest.mark.promise("PUSH-5")
+@pytest.mark.promise("PUSH-5")
 @pytest.mark.parametrize(("before", "after"), [(KEY, "another-key-77"), ("", KEY)])
 def test_a_device_ends_with_the_key_that_the_server_was_given(
-    before: str, after: str, service: PushService, serve: Serve, tmp_path: Path, hold: Hold
+    before: str, after: str, service: PushService, serve: Serve, *, tmp_path: Path, hold: Hold
 ) -> None:
     store = f"sqlite:///{tmp_path / 'log.db'}"
     first = serve(store=store, api_key=before or None)
@@ -236,7 +235,7 @@ def test_a_device_ends_with_the_key_that_the_server_was_given(
     assert service.of("old") == []
 
 
-# @pytest.mark.promise("PUSH-5")
+@pytest.mark.promise("PUSH-5")
 def test_a_device_is_its_key_s_and_comes_again_under_its_id(
     service: PushService, server: HumanInputServer, client: httpx.Client, hold: Hold
 ) -> None:
@@ -261,7 +260,7 @@ def test_a_device_that_was_switched_off_is_told_nothing(service: PushService, cl
     assert service.of("off") == []
 
 
-# @pytest.mark.promise("PUSH-6")
+@pytest.mark.promise("PUSH-6")
 def test_an_endpoint_at_this_machine_or_its_network_gets_nothing(
     service: PushService, allow: pytest.MonkeyPatch, serve: Serve, caplog: pytest.LogCaptureFixture, hold: Hold
 ) -> None:
@@ -294,7 +293,7 @@ def test_an_endpoint_at_this_machine_or_its_network_gets_nothing(
     assert "/send/" not in caplog.text  # an endpoint is as good as a password
 
 
-# @pytest.mark.promise("PUSH-6")
+@pytest.mark.promise("PUSH-6")
 @pytest.mark.parametrize(
     "endpoint",
     [
@@ -355,7 +354,7 @@ def test_what_push_takes_is_not_loaded_where_no_device_is(tmp_path: Path) -> Non
     assert json.loads(done.stdout) == []
 
 
-# @pytest.mark.promise("PUSH-4")
+@pytest.mark.promise("PUSH-4")
 def test_of_several_servers_one_tells_a_device_and_another_goes_on(
     service: PushService, database: str, serve: Serve, hold: Hold
 ) -> None:

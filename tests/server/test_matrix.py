@@ -19,6 +19,7 @@ from sayso.server import app
 from sayso.server.permitted import RULES, Rule
 from tests.builders import new_id
 from tests.conftest import KEY
+from tests.notify.push_service import Phone
 from tests.notify.receiver import SECRET, configuration
 from tests.server.host import Host
 from tests.server.keyholder import Holder, ask, call, make_key, subsets
@@ -102,6 +103,14 @@ _EACH = [
     Try("notify", "GET", "/notifiers", _http("GET", "/notifiers")),
     Try("notify", "POST", "/notifiers/{name}/test", _http("POST", "/notifiers/hook-0/test")),
     Try("notify", "POST", "/notifiers/{name}/replay", _http("POST", "/notifiers/hook-0/replay")),
+    Try("push", "GET", "/push", _http("GET", "/push")),
+    Try(
+        "push",
+        "POST",
+        "/push",
+        lambda holder, _: holder.call("POST", "/push", json=Phone("https://p.example", "a").wanted),
+    ),
+    Try("push", "DELETE", "/push/{id}", lambda holder, _: _ended(holder)),
     Try("keys", "GET", "/keys", _http("GET", "/keys")),
     Try("keys", "POST", "/keys", lambda holder, _: holder.call("POST", "/keys", json=_KEY | {"name": new_id()})),
     Try("keys", "POST", "/keys/{id}/rotate", lambda holder, _: _turn(holder, "rotate")),
@@ -119,6 +128,12 @@ def _resume(holder: Holder) -> int:
 
 def _turn(holder: Holder, how: str) -> int:
     return holder.call("POST", f"/keys/{make_key(holder.url, 'ask')['key']['id']}/{how}")
+
+
+def _ended(holder: Holder) -> int:
+    """Of a device of its own, where it may have one."""
+    made = holder.http.post("/push", json=Phone("https://p.example", "b").wanted)
+    return holder.call("DELETE", f"/push/{made.json().get('id', 'none')}")
 
 
 def _query_token(url: str, secret: str) -> Holder:

@@ -20,6 +20,7 @@ from sayso.server import app, openapi
 from sayso.wire import encode
 from tests.builders import new_id
 from tests.conftest import KEY
+from tests.notify.push_service import Phone
 from tests.notify.receiver import SECRET, configuration
 from tests.server.linked import token
 
@@ -231,6 +232,14 @@ def test_what_the_server_sends_has_the_schema_of_the_document(
     send("replayNotifier", "/notifiers/hook-0/replay")
     send("replayNotifier", "/notifiers/none/replay")
     send("replayNotifier", "/notifiers/hook-0/replay", json={"after": "a b"})
+    phone = Phone("https://push.example", "ada").wanted
+    send("push", "/push")
+    device = send("subscribe", "/push", json=phone).json()["id"]
+    send("subscribe", "/push", json=phone)
+    send("subscribe", "/push", json=phone | {"endpoint": "http://push.example"})
+    send("subscribe", "/push", json=phone | {"keys": {}})
+    send("unsubscribe", f"/push/{device}")
+    send("unsubscribe", f"/push/{device}")
     for wanted in ({"execution_id": "run-1"}, {"all": True}, {}, {"execution_id": "a b"}):
         send("makeTicket", "/tickets", json=wanted)
     send("makeTicket", "/tickets", content=b"x" * 300_000)

@@ -13,6 +13,7 @@ from sayso.model import Request
 from sayso.store import Filter, Owed, Store
 from sayso.store.postgres import PostgresStore
 from sayso.store.sqlite import SQLiteStore
+from sayso.subscription import Subscription, place_of, subscribed
 from tests.builders import NOW, answered, asked, completed, new_id, request
 
 EVERY: Final = 10_000
@@ -68,6 +69,10 @@ async def fill(store: SQLiteStore, *, requests: int = 40) -> None:
     standing = await store.begin_notifier("ops")
     owed = [Owed(f"run-{number}", number, number, NOW + number * DAY, "500") for number in range(3)]
     assert await store.advance_notifier("ops", standing._replace(off="410"), owed=owed)
+    for name in ("phone", "browser"):
+        values = {"endpoint": f"https://push.example/{name}", "p256dh": "p⛴", "auth": "a", "owner": "id-ann"}
+        new = Subscription(id=f"id-{name}", created_at=NOW, **values)
+        await store.change_subscriptions(lambda there, new=new: subscribed(there, new))
 
 
 async def filled(path: Path, *, requests: int = 40) -> None:
@@ -108,6 +113,8 @@ async def said(store: Store, *, cursors: tuple[str, ...] = ()) -> dict[str, Any]
         "secret": await store.secret("session"),
         "keys": await store.keys(),
         "notifiers": [await store.begin_notifier("ops"), list(await store.owed("ops", limit=9))],
+        "devices": list(await store.subscriptions()),
+        "told": [await store.begin_notifier(place_of(id)) for id in ("id-phone", "id-browser")],
     }
 
 

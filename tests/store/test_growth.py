@@ -220,6 +220,7 @@ async def test_no_statement_looks_through_a_whole_table(folder: Path, stores: di
     allowed = {
         "counts": "for a backup",
         "keys": "they are few, and all are wanted",
+        "subscriptions": "likewise",
         "prune_leases": "they are few: most are given back",
         "odd_stream": "when the whole file is checked",
         "head_all": "takes the last row only",
