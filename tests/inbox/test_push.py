@@ -75,6 +75,13 @@ class Pocket:
         await session.send("ServiceWorker.enable")
         self._registration = await asyncio.wait_for(found, 15)
 
+    async def close(self) -> None:
+        """Puts the inbox away; its service worker is what is left."""
+        context = self.desk.page.context
+        elsewhere = await context.new_page()
+        await self.ready(await context.new_cdp_session(elsewhere))
+        await self.desk.page.close()
+
     async def receive(self) -> list[dict[str, Any]]:
         """Hands over the next message, and gives what is notified once that is so."""
         await asyncio.to_thread(self.service.until, lambda: len(self.service.got) > self._delivered)
@@ -159,6 +166,7 @@ CALL = {
 
 
 async def test_an_approval_from_the_notification_settles_the_request_once(pocket: Pocket, elsewhere: Elsewhere) -> None:
+    await pocket.close()
     id = elsewhere.ask(title="Refund A-1", context_data={"agent": "Clerk"}, **CALL)
     assert id
     (shown,) = await pocket.receive()
@@ -174,6 +182,12 @@ async def test_an_approval_from_the_notification_settles_the_request_once(pocket
     )
     (shown,) = await pocket.receive()  # that it is settled
     assert (shown["body"], shown["silent"]) == ("You approved", True)
+
+
+async def test_whoever_looks_at_the_inbox_is_told_without_a_sound(pocket: Pocket, elsewhere: Elsewhere) -> None:
+    elsewhere.ask(**CALL)
+    (shown,) = await pocket.receive()
+    assert (shown["silent"], shown["actions"]) == (True, ["Approve", "Reject"])
 
 
 async def test_what_a_button_sends_is_about_the_call_that_is_shown(pocket: Pocket, elsewhere: Elsewhere) -> None:

@@ -26,9 +26,13 @@ worker.addEventListener("notificationclick", (/** @type {any} */ event) => {
 /** @param {import("./told.js").Message} message */
 async function hear(message) {
   const [shown] = await worker.registration.getNotifications({ tag: message.id });
-  const request = await look(message.id);
-  await show(told(message, request, shown?.data.answerId ?? newId()));
+  const what = told(message, await look(message.id), shown?.data.answerId ?? newId());
+  const pages = await pagesOpen();
+  await show({ ...what, isSilent: what.isSilent || pages.some(({ focused }) => focused) }); // who looks there sees it come
 }
+
+/** @returns {Promise<any[]>} */
+const pagesOpen = () => worker.clients.matchAll({ type: "window", includeUncontrolled: true });
 
 /** @param {string} id @returns {Promise<Request | null>} null when nobody is signed in here, or the server is away */
 async function look(id) {
@@ -78,8 +82,7 @@ async function open(notification) {
 
 /** In a page that is there, else in a new one. @param {string} id */
 async function arrive(id) {
-  const pages = await worker.clients.matchAll({ type: "window", includeUncontrolled: true });
-  const page = pages.find((/** @type {any} */ one) => one.url.split("#")[0] === base);
+  const page = (await pagesOpen()).find((one) => one.url.split("#")[0] === base);
   try {
     if (!page) return void (await worker.clients.openWindow(`${base}${hashOf({ view: "waiting", requestId: id })}`));
     page.postMessage({ open: id });
