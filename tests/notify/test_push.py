@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import sqlite3
@@ -18,8 +19,13 @@ import httpx
 import pytest
 
 from sayso import HumanInputServer
+from sayso.clock import Clock
+from sayso.gateway import Gateway
 from sayso.notify import push as ours
 from sayso.notify import schedule
+from sayso.store.sqlite import SQLiteStore
+from sayso.subscription import Owner, place_of, unsubscribed
+from sayso.wire import decode_subscription
 from tests.conftest import KEY
 from tests.notify.push_service import Got, Phone, PushService, Reply, pushing
 from tests.server.keyholder import Holder, make_key
@@ -360,8 +366,12 @@ def test_of_several_servers_one_tells_a_device_and_another_goes_on(
 ) -> None:
     one, two = (serve(store=database) for _ in range(2))
     holders = [hold(server.url, KEY) for server in (one, two)]
-    for holder, name in zip(holders, ("ada", "bob"), strict=True):
-        subscribe(holder.http, service.phone(name))
+    for number, name in enumerate(("ada", "bob")):  # at a server of its own, and known to the other
+        subscribe(holders[number].http, service.phone(name))
+        holders[number].http.post("/requests", json={"execution_id": "first", "prompt": "Ship?"})
+        service.until(lambda name=name: service.of(name) != [])
+    service.until(lambda: len(service.got) == 3)
+    service.got.clear()
     assert len({holder.http.get("/push").json()["public_key"] for holder in holders}) == 1
     asked = []
     for number in range(10):
@@ -373,3 +383,20 @@ def test_of_several_servers_one_tells_a_device_and_another_goes_on(
     one.stop()
     last = holders[1].http.post("/requests", json={"execution_id": "run-1", "prompt": "Ship?"}).json()["request_id"]
     service.until(lambda: all((last, True) in service.of(name) for name in ("ada", "bob")))
+
+
+async def test_nothing_stays_of_a_device_that_went_while_it_was_told(tmp_path: Path) -> None:
+    """At another server, as here, or at the end of a key; a worker that is at a step writes its place once more."""
+    store = SQLiteStore(tmp_path / "log.db")
+    gateway = Gateway(store)
+    gateway.push = ours.Push(store, gateway, Clock(), api_key=None)
+    async with asyncio.timeout(30), gateway.running():
+        wanted = decode_subscription(json.dumps(Phone("https://push.example", "ada").wanted).encode())
+        device, _ = await gateway.push.subscribe(wanted, Owner(None, None))
+        place = place_of(device.id)
+        while f"sayso-{place}" not in [task.get_name() for task in asyncio.all_tasks()]:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        await store.change_subscriptions(lambda there: unsubscribed(there, device.id))
+        await store.begin_notifier(place)
+        while rows(tmp_path / "log.db", "SELECT name FROM notifiers") != []:  # noqa: ASYNC110 - a file has no event
+            await asyncio.sleep(0)
