@@ -47,7 +47,7 @@ async function look(id) {
 /** @param {Told} what */
 function show({ title, body, buttons, isSilent, data }) {
   const icon = new URL("inbox/icon-192.png", base).href;
-  return worker.registration.showNotification(title, { body, tag: data.id, data, actions: buttons, icon, badge: icon, silent: isSilent, renotify: !isSilent });
+  return worker.registration.showNotification(title, { body, tag: data.id, data, actions: buttons, icon, silent: isSilent, renotify: !isSilent });
 }
 
 /** @param {any} notification @param {string} action */
