@@ -11,7 +11,7 @@ export class Device {
     this.#base = base;
     this.#fetch = fetch;
     const { serviceWorker } = /** @type {any} */ (navigator);
-    serviceWorker?.addEventListener("message", (/** @type {MessageEvent} */ { data }) => typeof data?.open === "string" && open(data.open));
+    serviceWorker?.addEventListener("message", (/** @type {MessageEvent} */ { data }) => typeof data?.saysoOpen === "string" && open(data.saysoOpen));
     serviceWorker?.startMessages?.();
   }
 

@@ -85,7 +85,7 @@ async function arrive(id) {
   const page = (await pagesOpen()).find((one) => one.url.split("#")[0] === base);
   try {
     if (!page) return void (await worker.clients.openWindow(`${base}${hashOf({ view: "waiting", requestId: id })}`));
-    page.postMessage({ open: id });
+    page.postMessage({ saysoOpen: id });
     await page.focus();
   } catch {
     // a browser that lets nothing be opened now; the notification stays to be pressed
