@@ -305,6 +305,7 @@ def test_an_endpoint_at_this_machine_or_its_network_gets_nothing(
     [
         "http://push.example/send/1",
         "ftp://push.example/1",
+        "HTTPS://push.example/1",
         "https://",
         "push.example",
         "https://user@push.example/1",

@@ -70,6 +70,8 @@ BAD = {
     },
     "no Base64": {"p256dh": "\N{FERRY}"},
     "empty": {"p256dh": ""},
+    "more than Base64": {"p256dh": GOOD["p256dh"] + "!"},  # type: ignore[index]
+    "of the other alphabet": {"auth": "BTBZMqHH6r4Tts7J/aSIgg"},
     "auth is short": {"auth": text(b"x" * 15)},
     "auth is none": {"auth": ""},
 }

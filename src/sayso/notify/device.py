@@ -97,10 +97,10 @@ def checked(endpoint: str) -> SplitResult:
     """Raises Invalid. Where its name leads is looked at when something is sent there."""
     try:
         parts = urlsplit(endpoint)
-        is_url = parts.scheme == "https" and parts.hostname and parts.port != 0
+        is_url = endpoint.startswith("https://") and parts.hostname and parts.port != 0
     except ValueError:
         is_url = False
-    if not is_url or not endpoint.isascii() or any(one <= " " for one in endpoint) or len(endpoint) > limits.ENDPOINT:
+    if not is_url or any(not "!" <= one <= "~" for one in endpoint) or len(endpoint) > limits.ENDPOINT:
         raise Invalid(Fault("/endpoint", "must be an https:// address, as a browser gives it"))
     if parts.username is not None or parts.password is not None or parts.fragment:
         raise Invalid(Fault("/endpoint", "must hold no user, no password and no fragment"))

@@ -6,6 +6,7 @@ from __future__ import annotations
 import binascii
 import json
 import os
+import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from datetime import datetime, timedelta
 from typing import Final
@@ -37,6 +38,8 @@ _RECORD: Final = 4_096
 _POINT: Final = 65
 _SALT: Final = 16
 _SECRET: Final = 16
+_BASE64: Final = re.compile(r"[A-Za-z0-9_-]*={0,2}")
+"""URL-safe; Python's own reader passes over whatever else stands there."""
 _LAST: Final = b"\x02"
 """What ends the last record (RFC 8188, 2)."""
 _LASTS: Final = timedelta(hours=12)
@@ -110,7 +113,9 @@ def _text(data: bytes) -> str:
 
 def _bytes(text: str) -> bytes:
     """b"" for what is no Base64."""
+    if not _BASE64.fullmatch(text):
+        return b""
     try:
         return urlsafe_b64decode(text.rstrip("=") + "=" * (-len(text.rstrip("=")) % 4))
-    except (binascii.Error, ValueError):
+    except binascii.Error:
         return b""

@@ -174,6 +174,11 @@ _BOUNDS: Final[dict[str, dict[str, Schema]]] = {
         },
     },
     "Replay": {"after": _NAME},
+    "SubscriptionWanted": {"endpoint": {"pattern": "^https://[!-~]+$", "maxLength": limits.ENDPOINT}},
+    "DeviceKeys": {
+        "p256dh": {"pattern": "^[A-Za-z0-9_-]{87}={0,2}$"},
+        "auth": {"pattern": "^[A-Za-z0-9_-]{22}={0,2}$"},
+    },
     "Rotation": {"overlap": {"minimum": 0, "maximum": limits.KEY_OVERLAP_MOST}},
     "InputRequired": {"event_id": _UUID, "crew_id": _UUID, "task_id": _UUID, "agent_id": _UUID, "seq": {"minimum": 1}},
     "InputCompleted": {"event_id": _UUID, "crew_id": _UUID, "task_id": _UUID, "agent_id": _UUID, "seq": {"minimum": 1}},
