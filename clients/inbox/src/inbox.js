@@ -14,6 +14,7 @@ import { withAsked, withListed, withOpen, withSettled } from "./requests.js";
 import { hashOf } from "./route.js";
 import { sample } from "./sample.js";
 import { Sessions } from "./session.js";
+import { Troubles } from "./troubles.js";
 import { haveOneShape } from "./shape.js";
 import { remembered, remember } from "./settings.js";
 import { counted, endingOf, personOf, saidOf, channelOf, titleOf } from "./words.js";
@@ -60,6 +61,7 @@ const BEGINNING = {
   hasKeys: true,
   notifies: false,
   pushes: false,
+  troubles: [],
   now: Date.now(),
 };
 
@@ -72,6 +74,7 @@ export class Inbox {
   #feed;
   #notifier;
   #device;
+  #troubles;
   #isPage;
   /** @type {Set<() => void>} */
   #watchers = new Set();
@@ -95,6 +98,7 @@ export class Inbox {
     this.#feed = feed(base, (told) => this.#hear(told));
     this.#notifier = new Notifier(base, isPage, (id) => this.open(id));
     this.#device = new Device(base, this.sessions.fetch, (id) => this.open(id));
+    this.#troubles = new Troubles(base, this.sessions.fetch, (troubles) => this.state.session === "open" && this.update({ troubles }));
     const settings = remembered();
     this.state = { ...BEGINNING, ...settings, notifies: settings.notifies && this.#notifier.isAllowed, now: Date.now() };
   }
@@ -503,6 +507,7 @@ export class Inbox {
   #entered({ by, needs_key: needsKey }) {
     this.update({ session: "open", by: by ?? "", needsKey, sessionFault: "" });
     this.#feed.join();
+    void this.#troubles.look();
     if (this.state.notifies) void this.#push();
     if (this.state.view === "history") this.#reloadHistory();
     if (this.state.selectedId) void this.#know(this.state.selectedId);
@@ -511,6 +516,7 @@ export class Inbox {
   /** The session is over: nothing of it stays on the page, but what was written. @param {string} why */
   #forget(why) {
     const { drafts, order, hasKeys, notifies, view, selectedId } = this.state;
+    this.#troubles.end();
     this.update({ ...BEGINNING, drafts, order, hasKeys, notifies, view, selectedId, now: Date.now(), session: "needed", needsKey: true, sessionFault: why });
   }
 

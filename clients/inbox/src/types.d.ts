@@ -74,5 +74,7 @@ export interface State {
   notifies: boolean;
   /** The server tells this device, also while no page is open. */
   pushes: boolean;
+  /** What the server cannot tell others, a line for each. */
+  troubles: readonly string[];
   now: number;
 }

@@ -9,6 +9,7 @@ import { ORDERS } from "../src/order.js";
 import { withAsked, withListed, withOpen, withSettled } from "../src/requests.js";
 import { hashOf, routeOf } from "../src/route.js";
 import { haveOneShape } from "../src/shape.js";
+import { troubles } from "../src/troubles.js";
 import { windowOf, scrolledTo } from "../src/windowed.js";
 import { ago, endingOf, saidOf, span } from "../src/words.js";
 import { request, review } from "./requests.js";
@@ -164,4 +165,11 @@ test("the command for a shell is quoted, whatever an option is called", () => {
   const one = request({ kind: "choice", options: [{ id: "it's $(rm -rf ~)" }] });
   assert.equal(curlOf(one, "http://h/", false), `curl -d '{"option_ids":["it'\\''s $(rm -rf ~)"]}' http://h/requests/${one.request_id}/answer`);
   assert.match(curlOf(review(), "http://h/", true), /^curl -H "Authorization: Bearer \$SAYSO_API_KEY" -d /);
+});
+
+test("a notifier has trouble when it is off or fails, not while something waits for its time", () => {
+  const one = { name: "ops", off: "", owed: 2, failing: [] };
+  assert.deepEqual(troubles([one]), []);
+  assert.deepEqual(troubles([{ ...one, failing: [{ why: "no answer within 15 s", attempts: 1 }] }]), ["ops could not deliver news of 2 runs: no answer within 15 s"]);
+  assert.deepEqual(troubles([{ ...one, off: "the receiver said 410" }]), ["ops is switched off: the receiver said 410"]);
 });

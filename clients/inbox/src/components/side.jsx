@@ -29,6 +29,7 @@ export function Side({ inbox, state }) {
         <LinkState inbox={inbox} link={state.link} />
         <Menu inbox={inbox} state={state} />
       </header>
+      <Troubled lines={state.troubles} />
       <div class="tabs" role="group" aria-label="Show">
         <button type="button" aria-pressed={state.view === "waiting"} onClick={() => inbox.show("waiting")}>
           Waiting <span class="count">{count.toLocaleString()}</span>
@@ -48,6 +49,19 @@ export function Side({ inbox, state }) {
       )}
       {requests.length ? <List inbox={inbox} state={state} requests={requests} /> : <NoRows inbox={inbox} state={state} />}
     </nav>
+  );
+}
+
+/** @param {{ lines: readonly string[] }} props */
+function Troubled({ lines }) {
+  return (
+    <div role="status">
+      {lines.map((line) => (
+        <p key={line} class="troubled">
+          {line}
+        </p>
+      ))}
+    </div>
   );
 }
 
