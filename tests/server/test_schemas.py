@@ -11,6 +11,7 @@ import jsonschema_rs
 import pytest
 
 from sayso import limits
+from sayso.answer_link import ANSWER, RESPOND
 from sayso.server import asyncapi, openapi, schemas
 from tests.builders import new_id
 
@@ -179,6 +180,8 @@ def test_what_any_call_may_get_is_told_of_every_operation(
     document: Document, caller: httpx.Client, status: int, sent: dict[str, Any]
 ) -> None:
     for path, method, operation in _operations(document):
+        if status == 403 and path in (ANSWER, RESPOND):
+            continue  # a link is taken from wherever it was opened
         response = caller.request(method, re.sub(r"{\w+}", "unknown", path), **sent)
         assert response.status_code == status
         assert str(status) in operation["responses"]
