@@ -29,6 +29,7 @@ from sayso.wire import decode_subscription
 from tests.conftest import KEY
 from tests.notify.push_service import Got, Phone, PushService, Reply, pushing
 from tests.server.keyholder import Holder, make_key
+from tests.server.scraped import samples
 
 Serve = Callable[..., HumanInputServer]
 Ask = Callable[..., dict[str, Any]]
@@ -401,3 +402,23 @@ async def test_nothing_stays_of_a_device_that_went_while_it_was_told(tmp_path: P
         await store.begin_notifier(place)
         while rows(tmp_path / "log.db", "SELECT name FROM notifiers") != []:  # noqa: ASYNC110 - a file has no event
             await asyncio.sleep(0)
+
+
+@pytest.mark.promise("METRIC-1")
+def test_what_devices_are_told_is_counted_also_of_those_that_went(
+    service: PushService, client: httpx.Client, ask: Ask, server: HumanInputServer
+) -> None:
+    def told() -> tuple[float, ...]:
+        seen = samples(server.url)
+        return (
+            seen["sayso_push_devices"],
+            *(seen[f'sayso_push_deliveries_total{{outcome="{one}"}}'] for one in ("delivered", "failed")),
+        )
+
+    assert told() == (0, 0, 0)
+    ids = [subscribe(client, service.phone(name)) for name in ("ada", "bob")]
+    until(lambda: told() == (2, 0, 0), told)
+    ask()
+    until(lambda: told() == (2, 2, 0), told)
+    assert client.delete(f"/push/{ids[0]}").status_code == 204
+    until(lambda: told() == (1, 2, 0), told)

@@ -9,7 +9,7 @@ from typing import Final, Literal
 from sayso.meters import Metric
 
 Outcome = Literal["delivered", "failed"]
-_OUTCOMES: Final[tuple[Outcome, ...]] = ("delivered", "failed")
+OUTCOMES: Final[tuple[Outcome, ...]] = ("delivered", "failed")
 
 
 class Progress:
@@ -17,7 +17,7 @@ class Progress:
     another process does the work."""
 
     def __init__(self) -> None:
-        self.deliveries: dict[Outcome, int] = dict.fromkeys(_OUTCOMES, 0)
+        self.deliveries: dict[Outcome, int] = dict.fromkeys(OUTCOMES, 0)
         self.owed: int | None = None
         self.is_off: bool | None = None
         self._behind_since: float | None = None
@@ -41,7 +41,7 @@ class Progress:
 def metrics(all: Mapping[str, Progress]) -> Iterator[Metric]:
     """By the notifiers' names. Gauges are left out where another process does the work."""
     deliveries = [
-        ((name, outcome), float(one.deliveries[outcome])) for name, one in all.items() for outcome in _OUTCOMES
+        ((name, outcome), float(one.deliveries[outcome])) for name, one in all.items() for outcome in OUTCOMES
     ]
     yield Metric(
         name="sayso_notifier_deliveries",

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import logging
 import ssl
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
 from functools import cached_property, partial
@@ -16,7 +16,9 @@ from sayso.clock import Clock
 from sayso.errors import Invalid, Misconfigured, NotFound
 from sayso.gateway import Gateway
 from sayso.keys import EVERY
+from sayso.meters import Metric
 from sayso.notify.news import news
+from sayso.notify.progress import OUTCOMES, Progress
 from sayso.notify.sending import Carrier, Refused, Surroundings
 from sayso.signing import mac
 from sayso.store import Notified, Store, Subscribed
@@ -55,6 +57,7 @@ class SubscribedStore(Store, Notified, Subscribed, Protocol):
 class _Work(NamedTuple):
     one: Subscription
     carrier: Carrier
+    progress: Progress
     task: asyncio.Task[None]
 
 
@@ -104,6 +107,26 @@ class Push:
         self._stirred = asyncio.Event()
         self._private: EllipticCurvePrivateKey | None = None
         self._marked = ""
+        self._ended = Progress()
+        """Of devices that went."""
+        gateway.meters.add(self._metrics)
+
+    def _metrics(self) -> Iterator[Metric]:
+        """Of all devices together: there is no end to their names."""
+        all = [self._ended, *(work.progress for work in self._works.values())]
+        yield Metric(
+            name="sayso_push_devices",
+            help="Devices that the store's servers tell by push.",
+            kind="gauge",
+            samples=(((), float(len(self._works))),),
+        )
+        yield Metric(
+            name="sayso_push_deliveries",
+            help="Push messages that this node tried to deliver, by what came of them.",
+            kind="counter",
+            labels=("outcome",),
+            samples=tuple(((one,), float(sum(each.deliveries[one] for each in all))) for one in OUTCOMES),
+        )
 
     async def keep(self) -> None:
         try:
@@ -179,7 +202,7 @@ class Push:
         )
         stirred = asyncio.Event()
         task = tasks.create_task(worker.keep(partial(news, self._gateway, stirred)), name=f"sayso-{name}")
-        self._works[one.id] = _Work(one, device, task)
+        self._works[one.id] = _Work(one, device, worker.progress, task)
 
     async def _prune(self, id: str) -> None:
         with suppress(NotFound):  # of several deliveries the first one did it
@@ -193,6 +216,8 @@ class Push:
             work.task.cancel()
             await asyncio.wait([work.task])
             await work.carrier.close()
+            for outcome in OUTCOMES:
+                self._ended.deliveries[outcome] += work.progress.deliveries[outcome]
             self._gone.add(id)
 
     async def _forget(self, ids: Iterable[str]) -> None:
