@@ -70,12 +70,16 @@ def test_two_nodes_are_composed_with_secrets_that_no_environment_shows(compose: 
     assert stages()[-1].health
 
 
+_OTHERS = {"PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE", "MALLOC_ARENA_MAX"}
+"""Python's, and the C library's (mallopt(3))."""
+
+
 def test_nodes_are_told_nothing_that_they_do_not_understand(compose: dict[str, Any]) -> None:
     (pod,) = _MANIFESTS["deployment.yaml"]["spec"]["template"]["spec"]["containers"]
     pods = {one["name"]: one.get("value", "") for one in pod["env"]}
     composed = compose["services"]["sayso-1"]["environment"]
     served = {option.envvar for option in serve.params}
-    unit = set(re.findall(r"\b([A-Z]+_[A-Z_]+)=", _UNIT)) - {"PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE"}
+    unit = set(re.findall(r"\b([A-Z]+_[A-Z_]+)=", _UNIT)) - _OTHERS
     assert served | set(settings.NAMES) >= {*pods, *composed, *unit}
     for told in (pods, composed):
         assert settings.checked_proxies(told["SAYSO_TRUSTED_PROXIES"].split(","))

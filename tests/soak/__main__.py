@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.postgres import Cluster
-from tests.soak.judging import GROWTH, HELD, MIB, growth, left, quantile, verdicts
+from tests.soak.judging import GROWTH, HELD, MEMORY, MIB, growth, left, quantile, verdicts
 from tests.soak.sizes import Sizes, of_database, of_file
 from tests.soak.soaking import Soaked, soak
 
@@ -69,7 +69,7 @@ def report(found: Soaked) -> list[str]:
     clients = found.lives[-1]["clients_processor"] - found.lives[0]["clients_processor"]
     print(f"{seconds / 60:.1f} min: {', '.join(f'{count:,} {what}' for what, count in sorted(found.counts.items()))}")
     print(f"processor: server {used / seconds:.1%}, clients {clients / seconds:.1%} of a core")
-    for what in ("rss", "uss"):
+    for what in MEMORY:
         first, last, most = looks[0][what], looks[-1][what], max(look[what] for look in looks)
         print(
             f"{what}: {first / MIB:.1f} MiB at first, {last / MIB:.1f} at last, {most / MIB:.1f} at most; "

@@ -39,7 +39,13 @@ def draw(found: Soaked, path: Path) -> None:
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(9, 11.5), layout="constrained")
         memory, held, blocks, store, disk, latency, processor = figure.subplots(7, 1, sharex=True)
-        _curves(memory, "Memory of the server, MiB", resident=_of(looks, "rss", MIB), unshared=_of(looks, "uss", MIB))
+        _curves(
+            memory,
+            "Memory of the server, MiB",
+            resident=_of(looks, "rss", MIB),
+            unshared=_of(looks, "uss", MIB),
+            malloc=_of(looks, "malloc", MIB),
+        )
         _mark_slope(memory, looks)
         opened = ("connections", "descriptors", "tasks")
         _curves(held, "Open at the server", **{what: _of(looks, what) for what in opened})

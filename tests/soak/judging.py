@@ -13,6 +13,7 @@ Series = Sequence[tuple[float, float]]
 MIB: Final = 1024 * 1024
 GROWTH: Final = 2 * MIB
 """Bytes by which memory may seem to grow over the last two thirds, by the slope: as allocators and caches do anyhow."""
+MEMORY: Final = ("rss", "uss", "malloc")
 HELD: Final = ("tasks", "connections", "descriptors", "threads")
 """What there must be no more of at the end than at the beginning."""
 
@@ -43,7 +44,7 @@ def verdicts(looks: Sequence[Look], begin: Look, end: Look, faults: int) -> list
     found = [f"{end[what] - begin[what]} {what} are left" for what in HELD if end[what] > begin[what]]
     if faults:
         found.append(f"{faults} faults")
-    grown = {what: growth(looks, what) for what in ("rss", "uss") if looks}
+    grown = {what: growth(looks, what) for what in MEMORY if looks}
     return found + [
         f"memory ({what}) grew by {size / MIB:.1f} MiB over the last two thirds"
         for what, size in grown.items()

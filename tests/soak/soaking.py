@@ -67,7 +67,7 @@ class _Server:
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,
                 cwd=ROOT,
-                env=os.environ | {"SAYSO_API_KEY": KEY},
+                env=os.environ | {"SAYSO_API_KEY": KEY, "MALLOC_ARENA_MAX": "2"},  # as deploy/ has it
             )
         assert self.process.stdout is not None
         async with asyncio.timeout(PATIENCE):

@@ -28,7 +28,8 @@ def _memory(seconds: int, grows: float, *, peak: float = 0.0) -> list[Look]:
         breath = MIB * math.sin(at / 40) + chance.gauss(0, MIB / 2)
         more = peak if seconds * 0.5 < at < seconds * 0.6 else 0.0
         size = 80 * MIB + warm + breath + more + grows * at
-        looks.append({"at": at, "rss": size // 4_096 * 4_096, "uss": size // 4_096 * 4_096 - 20 * MIB})
+        pages = size // 4_096 * 4_096
+        looks.append({"at": at, "rss": pages, "uss": pages - 20 * MIB, "malloc": size - 40 * MIB})
     return looks
 
 
@@ -40,10 +41,11 @@ def test_memory_that_warms_up_breathes_and_peaks_is_flat(peak: float) -> None:
 def test_a_leak_of_a_kilobyte_a_second_under_all_that_is_found() -> None:
     looks = _memory(7_200, 1_000.0, peak=50.0 * MIB)
 
-    rss, uss = verdicts(looks, _REST, _REST, 0)
+    rss, uss, malloc = verdicts(looks, _REST, _REST, 0)
 
     assert "memory (rss) grew by" in rss
     assert "memory (uss) grew by" in uss
+    assert "memory (malloc) grew by" in malloc
     assert growth(looks, "rss") == pytest.approx(4_800_000, rel=0.15)
     assert growth(looks, "rss") > GROWTH
 

@@ -10,6 +10,7 @@ each question, and a task and a descriptor, to be found out.
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import gc
 import json
 import os
@@ -20,7 +21,7 @@ import threading
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import psutil
 
@@ -69,8 +70,8 @@ class Watch:
         threading.Thread(target=self._run, name="watch", daemon=True).start()
 
     def look(self, name: str) -> dict[str, Any]:
-        """Seconds (of all processes' clock), bytes, and counts. `blocks`: pieces of memory that Python has given out.
-        `types`: of live objects, where a name was given."""
+        """Seconds (of all processes' clock), bytes, and counts. `blocks`: pieces of memory that Python has given out;
+        `malloc`: bytes that the C library has. `types`: of live objects, where a name was given."""
         if name:
             for _ in range(3):
                 gc.collect()
@@ -80,6 +81,7 @@ class Watch:
             "at": time.monotonic(),
             "rss": memory.rss,
             "uss": memory.uss,
+            "malloc": _malloc(),
             "processor": processor.user + processor.system,
             "descriptors": self._process.num_fds(),
             "threads": self._process.num_threads(),
@@ -106,6 +108,22 @@ class Watch:
                     until += self._every
                 looks.write(f"{json.dumps(self.look(name))}\n")
                 looks.flush()
+
+
+class _Mallinfo2(ctypes.Structure):
+    """glibc's `struct mallinfo2`, of all arenas together: mallinfo(3)."""
+
+    _fields_: ClassVar = [(name, ctypes.c_size_t) for name in ["arena", "ordblks", "smblks", "hblks", "hblkhd"]] + [
+        (name, ctypes.c_size_t) for name in ["usmblks", "fsmblks", "uordblks", "fordblks", "keepcost"]
+    ]
+
+
+def _malloc() -> int:
+    """What is in use; what was given back stays with the process, and comes and goes with the load."""
+    mallinfo2 = ctypes.CDLL(None).mallinfo2
+    mallinfo2.restype = _Mallinfo2
+    now = mallinfo2()
+    return int(now.uordblks + now.hblkhd)
 
 
 def _types() -> Counter[str]:
