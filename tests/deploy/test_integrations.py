@@ -18,7 +18,7 @@ from sayso.server.openapi import document
 from tests.builders import NOW, new_id
 from tests.notify.receiver import OTHER, SECRET
 
-_WORKFLOWS = Path(__file__).parents[2] / "examples/n8n"
+_WORKFLOWS = Path(__file__).parents[2] / "docs/integrations/n8n"
 _RUN = """
 const { code, item, body, secret, now } = JSON.parse(require('fs').readFileSync(0));
 Date.now = () => now * 1000;
