@@ -138,6 +138,7 @@ async def test_nothing_is_told_of_a_question_that_waits_no_longer_nor_of_its_end
         (CrewSettings(url="https://a.example", username="me"), "password"),
         (CrewSettings(url="ftp://a.example"), "url"),
         (FlowSettings(url="https://a.example", secret="NOT_SET"), "NOT_SET is not set"),
+        (FlowSettings(url="https://a.example", secret="FLOW_SECRET", owner="a b\n"), "owner"),
     ],
     ids=str,
 )

@@ -16,16 +16,17 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from sayso import limits
 from sayso.answer_link import RESPOND
 from sayso.errors import Misconfigured
-from sayso.model import Request
+from sayso.model import OWNER_RULE, Request, is_owner
 from sayso.notify.pinned import Resolve, resolve
 from sayso.notify.post import Target
 from sayso.notify.sending import Surroundings
 from sayso.wire import Event, encode
 
-_LASTS: Final = timedelta(days=30)
-"""For so long after the delivery can a receiver answer."""
+_LASTS: Final = timedelta(seconds=limits.LINK_MOST)
+"""For so long after the delivery can a receiver answer: the platform's tokens have no end."""
 
 
 class FlowSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -87,6 +88,8 @@ class FlowWebhook(_Waiting):
     def __init__(self, settings: FlowSettings, around: Surroundings, *, resolve: Resolve = resolve) -> None:
         super().__init__(Target(settings.url, settings.allow, around.clock, resolve=resolve), around)
         self._secret = _secret("secret", settings.secret).encode()
+        if not is_owner(settings.owner):
+            raise Misconfigured(f"owner: {OWNER_RULE}")
         self._owner = settings.owner
         around.address("")
 
