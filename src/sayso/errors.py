@@ -101,6 +101,13 @@ class TooMany(SaysoError):
     retry = True
 
 
+class Ambiguous(SaysoError):
+    """Several questions fit; answer one of them by its id."""
+
+    code = "ambiguous"
+    status = 409
+
+
 class Leased(SaysoError):
     """Somebody else is at this piece of work; it is free when they are done, or have said nothing for too long."""
 

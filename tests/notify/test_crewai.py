@@ -13,7 +13,7 @@ import pytest
 
 from sayso.answer_link import RESPOND
 from sayso.errors import Misconfigured
-from sayso.model import Option, Request, Source
+from sayso.model import Action, Option, Request, Source
 from sayso.notify.crewai import CrewSettings, CrewWebhook, FlowSettings, FlowWebhook
 from sayso.notify.sending import Carrier, NotDelivered
 from sayso.wire import Event
@@ -121,11 +121,12 @@ async def test_a_crews_question_names_its_run_and_task(
     }
 
 
-async def test_nothing_is_told_of_a_question_that_waits_no_longer_nor_of_its_end(receiver: Receiver) -> None:
+async def test_nothing_is_told_of_what_waits_no_longer_of_its_end_nor_of_a_tool_call(receiver: Receiver) -> None:
     """A receiver takes whatever comes for a question that waits for it."""
     gone, open_ = answered(request()), request()
     end = Event.of(completed(gone), position=2, seq=2)
-    await _sent(_flow(receiver, gone, open_), _of(gone), end, _of(request()), _of(open_))
+    call = request(kind="approval", action=Action(name="pay"))
+    await _sent(_flow(receiver, gone, call, open_), _of(gone), end, _of(request()), _of(call), _of(open_))
     (got,) = receiver.got
     assert got.event["id"] == open_.request_id
 

@@ -38,12 +38,10 @@ _CALL = {"kind": "approval", "action": {"name": "pay", "args": {"sum": 7}}} | _T
     [
         (_REVIEW, True, "resumed", {"decision": "approve", "comment": "fine"}),
         (_REVIEW, False, "retrying", {"decision": "respond", "text": "fine"}),
-        (_CALL, True, "resumed", {"decision": "approve", "comment": "fine"}),
-        (_CALL, False, "resumed", {"decision": "reject", "comment": "fine"}),
         (_TASK, False, "resumed", {"decision": "respond", "text": "fine"}),
         (_TASK | {"options": [{"id": "fine"}]}, True, "resumed", {"decision": "respond", "option_ids": ["fine"]}),
     ],
-    ids=["review yes", "review no", "call yes", "call no", "question", "choice"],
+    ids=["review yes", "review no", "question", "choice"],
 )
 def test_a_resumption_means_what_it_means_there(
     question: dict[str, Any], is_approve: bool, status: str, answer: dict[str, Any], client: httpx.Client
@@ -86,6 +84,22 @@ def test_what_cannot_be_resumed_is_refused_in_its_words(
     assert (told.status_code, told.json()["error"]) == (status, error)
     assert set(told.json()) == {"error", "message"}
     assert _CANARY not in told.text
+
+
+@pytest.mark.promise("PLATFORM-4")
+def test_a_yes_to_a_task_runs_no_call_that_waits_in_it(client: httpx.Client) -> None:
+    call = _ask(client, **_CALL)
+    assert _resume(client).status_code == 404
+    _ask(client, **_REVIEW)
+    assert _resume(client).status_code == 200
+    assert client.get(f"/requests/{call['request_id']}").json()["status"] == "pending"
+
+
+def test_of_several_that_fit_none_is_answered(client: httpx.Client) -> None:
+    ids = [_ask(client, **_REVIEW)["request_id"] for _ in range(2)]
+    told = _resume(client)
+    assert (told.status_code, told.json()["error"]) == (409, "ambiguous")
+    assert [client.get(f"/requests/{id}").json()["status"] for id in ids] == ["pending"] * 2
 
 
 def test_a_form_takes_no_feedback_and_says_so(client: httpx.Client) -> None:

@@ -67,8 +67,8 @@ class _Waiting:
         request = await self._around.request(event.request_id)
         if request is None and event.request_id:
             return  # removed, so settled long ago
-        if request is not None and not request.is_open:
-            return  # a receiver takes whatever comes for a question that waits
+        if request is not None and (not request.is_open or request.kind == "approval"):
+            return  # a receiver takes whatever comes for a question that waits, and knows of no tool calls
         members = _TRIAL | {"id": event.event_id} if request is None else await self._body(request)
         await self._post(encode(members))
 

@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from sayso.answer_link import LINK, RESPOND, AnswerLink
-from sayso.errors import AlreadySettled, Fault, Invalid, LinkOver, NotFound, SaysoError, Unauthorised
+from sayso.errors import AlreadySettled, Ambiguous, Fault, Invalid, LinkOver, NotFound, SaysoError, Unauthorised
 from sayso.model import ID_RULE, Kind, Request, Submission, is_id
 from sayso.server import intake
 from sayso.server.access import Access, CallersAccess, access_of
@@ -128,17 +128,26 @@ def _responded(request: Request, source: str) -> Responded:
 
 
 async def _waiting(use: CallersAccess, execution_id: str, task: str) -> Request:
-    """The question of that task that waits for an answer. Raises NotFound, AlreadySettled."""
+    """The question of that task that waits for an answer. Raises NotFound, AlreadySettled, Ambiguous.
+
+    Not a tool call: a yes that names a task alone may have been meant for its draft, and would run what nobody saw.
+    """
     after: int | None = 0
+    open: list[Request] = []
     last: Request | None = None
     while after is not None:
         page = await use.call(partial(Permitted.asked_in, execution_id=execution_id, after=after))
         for request in page.requests:
-            if task in (request.task_id, (request.context_data or {}).get("task")):
-                if request.is_open:
-                    return request
-                last = last or request
+            if request.kind == "approval" or task not in (request.task_id, (request.context_data or {}).get("task")):
+                continue
+            if request.is_open:
+                open.append(request)
+            last = last or request
         after = page.next
+    if len(open) > 1:
+        raise Ambiguous
+    if open:
+        return open[0]
     if last is not None:
         raise AlreadySettled(last)
     raise NotFound("No question of such a task waits in such an execution.")
@@ -147,8 +156,6 @@ async def _waiting(use: CallersAccess, execution_id: str, task: str) -> Request:
 def _answer(kind: Kind, given: Resumption) -> Submission:
     """What it means: to approve is to take the work as it is; else the feedback says what to do."""
     text = given.human_feedback
-    if kind == "approval":
-        return Submission(decision="approve" if given.is_approve else "reject", comment=text)
     if kind == "review":
         if given.is_approve:
             return Submission(decision="approve", comment=text)
