@@ -304,11 +304,10 @@ async def test_a_device_is_renewed_when_the_page_comes_back_and_ends_with_the_sw
     way: str, pocket: Pocket, tmp_path: Path
 ) -> None:
     (id,) = devices(tmp_path)
-    async with pocket.desk.page.expect_response("**/push") as renewed:
+    async with pocket.desk.page.expect_response(
+        lambda response: response.url.endswith("/push") and response.request.method == "POST"
+    ) as renewed:
         await pocket.desk.page.reload()
-    while (await renewed.value).request.method != "POST":
-        async with pocket.desk.page.expect_response("**/push") as renewed:
-            pass
     assert (await renewed.value).status == 200
     assert devices(tmp_path) == [id]
     await pocket.desk.live.wait_for()

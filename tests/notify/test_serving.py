@@ -109,6 +109,10 @@ def test_a_replay_goes_back_to_an_event(
     first = ask()
     ask()
     good.until(lambda: len(good.got) == 2)
+    for _ in range(1_500):  # that it arrived is written down just after
+        if client.get("/notifiers").json()["notifiers"][1]["is_up_to_date"]:
+            break
+        time.sleep(0.02)
     answer = client.post("/notifiers/hook-1/replay", json={"after": first["asked_event_id"]})
     assert answer.status_code == 204
     good.until(lambda: len(good.got) >= 3)
