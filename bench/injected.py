@@ -33,7 +33,6 @@ class InjectedStore(MemoryStore):
         super().__init__()
         self._port = port
         self._logs: dict[str, list[Event]] = {}
-        self._found: dict[str, Event] = {}
         self._position = 0
         self._hints = Changes()
 
@@ -48,24 +47,15 @@ class InjectedStore(MemoryStore):
 
     def inject(self, execution_id: str, data: bytes) -> None:
         """Appends an event that is `data`, and hints at it."""
-        self._position += 1
+        position = self._position = self._position + 1
         log = self._logs.get(execution_id)
         if log is None:
             log = self._logs[execution_id] = []
-        event = Event(
-            position=self._position,
-            execution_id=execution_id,
-            seq=log[-1].seq + 1 if log else 1,
-            event_id=f"01977e42-0000-7000-8000-{self._position:012x}",
-            type="human_input_required",
-            request_id="request",
-            data=data,
-        )
+        seq = log[-1].seq + 1 if log else 1
+        id = f"{execution_id}-0000-7000-8000-{position:012x}"
+        event = Event(position, execution_id, seq, id, "human_input_required", "request", data)
         log.append(event)
-        self._found[event.event_id] = event
         if len(log) >= 2 * KEPT:
-            for old in log[:KEPT]:
-                del self._found[old.event_id]
             del log[:KEPT]
         self._hints.append((event,))
 
@@ -73,8 +63,13 @@ class InjectedStore(MemoryStore):
         self._hints.hear = hear
 
     async def locate(self, event_id: str) -> Located | None:
-        event = self._found.get(event_id)
-        return Located(event.execution_id, event.position) if event else await super().locate(event_id)
+        """An event's id says where it is, as long as it is there."""
+        execution_id, _, rest = event_id.partition("-")
+        log = self._logs.get(execution_id, [])
+        position = int(rest.rpartition("-")[2], 16) if log else 0
+        if not log or position < log[0].position:
+            return await super().locate(event_id)
+        return Located(execution_id, position)
 
     async def read(
         self, execution_id: str | None, *, after: int, limit: int, open_only: bool = False
@@ -95,9 +90,10 @@ class _Publisher(asyncio.Protocol):
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        self._received += data
-        head, found, body = self._received.partition(b"\r\n\r\n")
-        if not found or len(body) < int(head.rpartition(b" ")[2]):  # the length is the last header
+        received = self._received + data if self._received else data
+        head, _, body = received.partition(b"\r\n\r\n")
+        if not body or len(body) < int(head[head.rindex(b" ") :]):  # the length is the last header
+            self._received = received
             return
         self._received = b""
         self._store.inject(head[_PATH : head.index(b" ", _PATH)].decode(), body)

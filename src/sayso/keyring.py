@@ -100,7 +100,7 @@ class Keyring:
     @property
     def are_known_to_be_needless(self) -> bool:
         """Whether whoever has no key is let in, as far as can be told without asking the store."""
-        return self._store is None or (self._is_fresh and not self._has_any_admin)
+        return self._store is None or (not self._has_any_admin and self._is_fresh)
 
     @property
     def _is_fresh(self) -> bool:

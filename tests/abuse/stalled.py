@@ -34,13 +34,14 @@ def _settled(count: int) -> int:
     """Bytes of memory, once `count` peers wait and nothing moves any more."""
     before: list[int] = []
     while True:
-        buffers = sorted(
-            one.transport.get_write_buffer_size()
+        transports = {
+            one.transport
             for one in gc.get_objects()
             if isinstance(one, _Peer | Stream | Connection)
             and getattr(one, "transport", None) is not None
             and not one.transport.is_closing()
-        )
+        }
+        buffers = sorted(transport.get_write_buffer_size() for transport in transports)
         waiting = [size for size in buffers if size]
         if len(waiting) >= count and buffers == before:
             gc.collect()

@@ -248,6 +248,22 @@ async def test_the_last_events_that_are_held_are_bounded(gateway: Gateway) -> No
     assert 0 < held._tail.size <= 32 * limits.KIB
 
 
+async def test_the_last_events_are_found_by_their_ids_until_they_are_dropped(gateway: Gateway) -> None:
+    feeds = Feeds(gateway)
+    listener = Listener(feeds)
+    await listener.begins()
+    for _ in range(3):
+        await ask(gateway)
+    await until(lambda: len(listener.heard) == 3)
+    (held,) = feeds
+    positions = [held.located(event_id) for event_id in listener.heard]
+    assert [held.written_as(event_id.encode()) for event_id in listener.heard * 2] == positions * 2
+    assert held.written_as(b"unknown") is None
+    assert held.written_as(b"\xe9") is None
+    held.age(float("inf"))
+    assert held.written_as(listener.heard[-1].encode()) is None
+
+
 @pytest.mark.parametrize("is_awaited", [False, True])
 async def test_a_feed_that_news_close_is_gone(
     gateway: Gateway, monkeypatch: pytest.MonkeyPatch, is_awaited: bool

@@ -27,7 +27,7 @@ class _Waiting:
 @pytest.fixture(params=["shared", "own"])
 def long(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whether the waits of these tests count as long ones, which share a timer."""
-    monkeypatch.setattr(later, "_GRAIN", 0.1)
+    monkeypatch.setattr(later, "GRAIN", 0.1)
     monkeypatch.setattr(later, "_LONG", 0.2 if request.param == "shared" else 100.0)
 
 

@@ -30,8 +30,8 @@ def found(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     seen: list[bool] = []
     find = Regulars.find
 
-    def noted(self: Regulars, head: Any, facts: Any) -> Regular | None:
-        regular = find(self, head, facts)
+    def noted(self: Regulars, head: Any, transport: Any) -> tuple[Regular, bytes | None] | None:
+        regular = find(self, head, transport)
         seen.append(regular is not None)
         return regular
 
@@ -67,6 +67,14 @@ async def test_the_same_head_is_let_in_again_whatever_the_execution(
     for _ in range(3):
         assert (await _follow(server, road, new_id())).status == _ROADS[road]
     assert found == [False, True, True]
+
+
+@pytest.mark.promise("DOOR-1")
+async def test_a_head_with_two_keys_is_looked_at_each_time(server: HumanInputServer, found: list[bool]) -> None:
+    """Which of them counts is not decided twice."""
+    for _ in range(2):
+        assert (await _follow(server, "ws", "run-1", more="sec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==")).status == 101
+    assert found == [False, False]
 
 
 @pytest.mark.promise("DOOR-1")

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from sayso import limits
-from sayso.feeds.member import Encode, Member
+from sayso.feeds.member import NEVER, Encode, Member
 from sayso.feeds.tail import Tail
 from sayso.gateway import Place
 from sayso.hub import News
@@ -43,8 +43,41 @@ _STALE: Final = 60.0
 class Feed:
     """`position`: up to where its members were told, or are about to be; None until somebody has looked."""
 
+    __slots__ = (
+        "__weakref__",
+        "_among",
+        "_block",
+        "_era",
+        "_feeds",
+        "_flushed",
+        "_found",
+        "_gateway",
+        "_gathered",
+        "_has_lost_count",
+        "_is_flushing",
+        "_lacks",
+        "_left_at",
+        "_loop",
+        "_members",
+        "_only",
+        "_pages",
+        "_pending",
+        "_reading",
+        "_seals",
+        "_tail",
+        "_topic",
+        "_turns_waited",
+        "_visitors",
+        "is_closed",
+        "position",
+        "stream",
+        "told",
+        "told_at",
+    )
+
     def __init__(self, feeds: Feeds, stream: Stream) -> None:
         self.stream = stream
+        self._among = stream[1]
         self._loop = feeds.loop
         self.position: int | None = None
         self.told = 0
@@ -64,6 +97,8 @@ class Feed:
         self._lacks: set[str] = set()
         """Events that this process has written, and of which the news are on their way."""
         self._has_lost_count = False
+        self._found = (b"", 0)
+        """The last event that somebody came back with."""
         self._pages: dict[tuple[Encode, int], bytes] = {}
         """What was written for those who read on from the same place."""
         self._pending: deque[Event] = deque()
@@ -137,6 +172,16 @@ class Feed:
         """The position of one of the last events."""
         return self._tail.located(event_id)
 
+    def written_as(self, event_id: bytes) -> int | None:
+        """The same, for an id as it came: all of a crowd come back with one."""
+        found, position = self._found
+        if event_id == found:
+            return position
+        located = self._tail.located(event_id.decode()) if event_id.isascii() else None
+        if located is not None:
+            self._found = (event_id, located)
+        return located
+
     def admit(self, member: Member, place: Place, *, told: int, since: int, events: Sequence[Event]) -> bool:
         """Whether `member`, which knows everything up to `place`, is told from here on; see `learn`."""
         self.learn(place, told=told, since=since, events=events)
@@ -163,21 +208,28 @@ class Feed:
     def join(self, member: Member, position: int) -> None:
         """From now on `member`, which knows everything up to `position`, is told."""
         member.feed, member.joined = self, position
-        self._only = None if self._members else member
-        self._members.setdefault(member.encode, {})[member] = None
+        members = self._members.get(member.encode)
+        if members is not None:
+            members[member] = None
+            self._only = None
+        else:
+            self._only = None if self._members else member
+            self._members[member.encode] = {member: None}
+            self._feeds.stay(self)
         if position != self._flushed:
             insort(self._seals, position)
-        self._feeds.stay(self)
 
     def lose(self, member: Member) -> None:
         """Tells it no more."""
-        member.feed, member.joined = None, math.inf
-        members = self._members.get(member.encode, {})
+        member.feed, member.joined = None, NEVER
+        members = self._members.get(member.encode)
+        if members is None:
+            return
         members.pop(member, None)
         if len(members) > 1:
             return
         if not members:
-            self._members.pop(member.encode, None)
+            del self._members[member.encode]
             self._linger()
         left = next(iter(self._members.values()), {})
         self._only = next(iter(left)) if len(left) == len(self._members) == 1 else None
@@ -193,8 +245,12 @@ class Feed:
         """Drops a tail that nobody may want any more, and itself where nobody does."""
         if now - self.told_at > _STALE:
             self._drop_tail()
-        if not self._members and not self._visitors and now - self._left_at > _LINGER:
+        if self._is_left():
             self.close()
+
+    def _is_left(self) -> bool:
+        """Whether nobody has wanted it for long enough."""
+        return not self._members and not self._visitors and self._loop.time() - self._left_at > _LINGER
 
     def close(self) -> None:
         self.is_closed = True
@@ -219,10 +275,10 @@ class Feed:
     def _hear(self, news: News) -> None:
         self.told += 1
         self._topic = news.topic  # where it is heard from now on, and where it can be called off
-        if self._gateway.has_ended_streams:
+        if news.events is None and self._gateway.has_ended_streams:
             self._end()
             return
-        if not self._members and not self._visitors and self._loop.time() - self._left_at > _LINGER:
+        if self._only is None and self._is_left():
             self.close()
             return
         if self.position is None or self._reading is not None:
@@ -241,9 +297,8 @@ class Feed:
 
     def _take(self, events: Sequence[Event]) -> None:
         self.position = events[-1].position
-        among = self.stream[1]
-        if among is not None:
-            events = [event for event in events if fits(event.execution_id, among)]
+        if self._among is not None:
+            events = [event for event in events if fits(event.execution_id, self._among)]
         self._hold(events, None)
         if self._pages:
             self._pages.clear()
@@ -356,6 +411,7 @@ class Feed:
 
     def _drop_tail(self) -> None:
         self._feeds.may_hold(-self._tail.size)
+        self._found = (b"", 0)
         self._pages.clear()
         self._tail.drop(self.position or 0)
 

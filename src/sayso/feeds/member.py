@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sayso.gateway import Place
 from sayso.wire import Event
@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 
 Encode = Callable[[Sequence[Event]], bytes]
 """How a transport writes events down. One function for all its followers, who share what it gives."""
+
+
+NEVER: Final = math.inf
+"""A position that no event has."""
 
 
 class Member:
@@ -26,7 +30,7 @@ class Member:
 
     def __init__(self) -> None:
         self.feed: Feed | None = None
-        self.joined: float = math.inf
+        self.joined: float = NEVER
         """From which position on it is told; infinite while it is in no feed."""
         self.is_paused = False
         """It does not take what it was told."""

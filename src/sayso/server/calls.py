@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sayso import limits
@@ -16,20 +14,19 @@ from sayso.server.problems import refuse
 class Open:
     """A call or stream that is open, and counts until it is `over`."""
 
-    __slots__ = ("_counts",)
+    __slots__ = ("_address", "_calls", "_name")
 
-    def __init__(self, *counts: tuple[Counter[str], str]) -> None:
-        self._counts = counts
-        for count, name in counts:
-            count[name] += 1
+    def __init__(self, calls: Calls, address: str | None, name: str | None) -> None:
+        """Of an address, a key of this name, or both."""
+        self._calls: Calls | None = calls
+        self._address = address
+        self._name = name
 
     def over(self) -> None:
         """Idempotent."""
-        counts, self._counts = self._counts, ()
-        for count, name in counts:
-            count[name] -= 1
-            if not count[name]:
-                del count[name]
+        calls, self._calls = self._calls, None
+        if calls is not None:
+            calls.ended(self._address, self._name)
 
     def __enter__(self) -> None:
         """Until it is left."""
@@ -42,28 +39,46 @@ class Calls:
     """A caller's address is its own, also behind a proxy that was listed. This machine has no cap of its own."""
 
     def __init__(self) -> None:
-        self._of_key: Counter[str] = Counter()
-        self._of_address: Counter[str] = Counter()
+        self._of_key: dict[str, int] = {}
+        self._of_address: dict[str, int] = {}
 
     def begun(self, address: str, caller: Caller | None) -> Open:
         """One more of both. Raises TooMany."""
-        if self._of_address.get(address, 0) >= limits.CONNECTIONS_PER_ADDRESS and not is_this_machine(address):
+        before = self._of_address.get(address, 0)
+        if before >= limits.CONNECTIONS_PER_ADDRESS and not is_this_machine(address):
             raise TooMany(f"one address may have {limits.CONNECTIONS_PER_ADDRESS} calls and streams open at once")
-        if caller is None or caller.name is None:
-            return Open((self._of_address, address))
-        self._check_key(caller.name)
-        return Open((self._of_address, address), (self._of_key, caller.name))
+        name = self._entered(caller)
+        self._of_address[address] = before + 1
+        return Open(self, address, name)
 
     def of_key(self, caller: Caller | None) -> Open:
         """One more of the caller's key, by whichever way it came. Raises TooMany."""
-        if caller is None or caller.name is None:
-            return Open()
-        self._check_key(caller.name)
-        return Open((self._of_key, caller.name))
+        return Open(self, None, self._entered(caller))
 
-    def _check_key(self, name: str) -> None:
-        if self._of_key.get(name, 0) >= limits.CALLS_PER_KEY:
+    def ended(self, address: str | None, name: str | None) -> None:
+        """One less."""
+        if address is not None:
+            _take_one(self._of_address, address)
+        if name is not None:
+            _take_one(self._of_key, name)
+
+    def _entered(self, caller: Caller | None) -> str | None:
+        """The name of the caller's key, which has one more now."""
+        if caller is None or caller.name is None:
+            return None
+        before = self._of_key.get(caller.name, 0)
+        if before >= limits.CALLS_PER_KEY:
             raise TooMany(f"one key may have {limits.CALLS_PER_KEY} calls and streams open at once")
+        self._of_key[caller.name] = before + 1
+        return caller.name
+
+
+def _take_one(counts: dict[str, int], name: str) -> None:
+    left = counts[name] - 1
+    if left:
+        counts[name] = left
+    else:
+        del counts[name]
 
 
 class Counted:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import logging
-from collections import Counter
 from collections.abc import Callable
 from functools import lru_cache
 
@@ -15,23 +14,21 @@ logger = logging.getLogger(__name__)
 
 
 class Place:
-    """One connection among the others. `is_exempt`: it is of this machine, or of a proxy that was named."""
+    """One connection among the others. `address`: whose it is; `is_exempt`: that is this machine, or a proxy that was
+    named."""
 
-    __slots__ = ("_address", "_of_address", "is_exempt")
+    __slots__ = ("_among", "address", "is_exempt")
 
-    def __init__(self, of_address: Counter[str], address: str, *, is_exempt: bool) -> None:
+    def __init__(self, among: Connections, address: str, *, is_exempt: bool) -> None:
+        self.address = address
         self.is_exempt = is_exempt
-        self._of_address = of_address
-        self._address: str | None = address
-        of_address[address] += 1
+        self._among: Connections | None = among
 
     def leave(self) -> None:
         """Gives it back. Idempotent."""
-        address, self._address = self._address, None
-        if address is not None:
-            self._of_address[address] -= 1
-            if not self._of_address[address]:
-                del self._of_address[address]
+        among, self._among = self._among, None
+        if among is not None:
+            among.left(self.address)
 
 
 class Connections:
@@ -39,30 +36,41 @@ class Connections:
 
     def __init__(self, is_exempt: Callable[[str], bool]) -> None:
         self._is_exempt = is_exempt
-        self._of_address: Counter[str] = Counter()
+        self._of_address: dict[str, int] = {}
+        self._all = 0
         self._room = _room()
         self._refuses = False
 
     def __len__(self) -> int:
-        return self._of_address.total()
+        return self._all
 
     def enter(self, address: str) -> Place:
         """Takes a place. Raises Unavailable, or TooMany where only `address` has many."""
-        is_exempt = self._is_exempt(address)
+        is_exempt, before = self._is_exempt(address), self._of_address.get(address, 0)
         try:
-            self._check(address, is_exempt)
+            self._check(before, is_exempt)
         except SaysoError as error:
             if not self._refuses:  # one line until it is over: a flood must not flood the log
                 logger.warning("connections are refused: %s", error, extra={"address": address, "open": len(self)})
             self._refuses = True
             raise
         self._refuses = False
-        return Place(self._of_address, address, is_exempt=is_exempt)
+        self._all += 1
+        self._of_address[address] = before + 1
+        return Place(self, address, is_exempt=is_exempt)
 
-    def _check(self, address: str, is_exempt: bool) -> None:
-        if len(self) >= self._room:
+    def left(self, address: str) -> None:
+        """One of its connections is gone."""
+        self._all -= 1
+        if self._of_address[address] == 1:
+            del self._of_address[address]
+        else:
+            self._of_address[address] -= 1
+
+    def _check(self, of_address: int, is_exempt: bool) -> None:
+        if self._all >= self._room:
             raise Unavailable(f"this server has {self._room} connections, which is all that it takes")
-        if not is_exempt and self._of_address.get(address, 0) >= limits.CONNECTIONS_PER_ADDRESS:
+        if not is_exempt and of_address >= limits.CONNECTIONS_PER_ADDRESS:
             raise TooMany(f"one address may have {limits.CONNECTIONS_PER_ADDRESS} connections")
 
 

@@ -27,10 +27,11 @@ class Changes:
         size = 0
         for event in events:
             size += len(event.data)
-            told = executions.setdefault(event.execution_id, [])
             if size > limits.BATCH:  # whoever follows had better read it at its own pace
                 executions[event.execution_id] = None
-            elif told is not None:
+            elif event.execution_id not in executions:
+                executions[event.execution_id] = [event]
+            elif (told := executions[event.execution_id]) is not None:
                 told.append(event)
         self._tell(executions)
 
@@ -43,7 +44,7 @@ class Changes:
         self._tell(None)
 
     def _tell(self, hint: Hint | None) -> None:
-        if self.hear is None or hint == {}:
+        if self.hear is None or (hint is not None and not hint):
             return
         try:
             self.hear(hint)

@@ -57,6 +57,8 @@ class Connection(asyncio.Protocol):
         "_more",
         "_place",
         "_poll",
+        "_stream",
+        "is_polling",
         "lane",
         "transport",
     )
@@ -68,7 +70,11 @@ class Connection(asyncio.Protocol):
         self._place = place
         self._call: asyncio.Task[None] | None = None
         self._poll: Poll | None = None
-        self._cut: asyncio.TimerHandle | None = lane.loop.call_later(limits.RECEIVE, self._too_late)
+        self.is_polling = False
+        """Whether a poll is held, which says so."""
+        self._stream: Stream | None = None
+        """Whose the connection is, once it is one's. Another protocol on the transport would cost two system calls."""
+        self._cut: asyncio.TimerHandle | int | None = lane.later.after(limits.RECEIVE, self)
         self._early = b""
         self._more: tuple[tuple[bytes, bytes], ...] = ()
         """Headers that its answers carry besides."""
@@ -83,30 +89,47 @@ class Connection(asyncio.Protocol):
         self.lane.connections.add(self)
 
     def data_received(self, data: bytes) -> None:
+        if self._stream is not None:
+            self._stream.data_received(data)
+            return
         if self._is_busy:
             self._early += data  # the next call, before this one is answered
             self.transport.pause_reading()
             return
-        self._stay()
-        if self._polls_again(data):
+        if self._cut is not None:
+            self._stay()
+        if self._again is not None and self._polls_again(self._again, data):
             return
         head = recognised(data) if data.startswith(_LIKE) else None
         if head is None:
             self._hand_over(data)
-        elif not self._comes_again(head):
+        elif self._comes_again(head):
+            return
+        elif head.is_plain:
             self._call = self.lane.loop.create_task(self._answer(head, data))
+        else:
+            self._hand_over(data)
 
     def pause_writing(self) -> None:
+        if self._stream is not None:
+            self._stream.pause_writing()
+            return
         self._is_paused = True
         self._stay()
-        self._cut = self.lane.loop.call_later(limits.SEND, self._too_late)
+        self._cut = self.lane.later.after(limits.SEND, self)
 
     def resume_writing(self) -> None:
+        if self._stream is not None:
+            self._stream.resume_writing()
+            return
         self._is_paused = False
         self._stay()
         self._go_on()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if self._stream is not None:
+            self._stream.connection_lost(exc)
+            return
         self._leave()
         if self._call is not None:
             self._call.cancel()
@@ -128,14 +151,16 @@ class Connection(asyncio.Protocol):
     def say(self, answer: bytes) -> None:
         """The answer to a poll; then the next call is read."""
         self._call = None
-        self._idle_since = self.lane.loop.time()
-        if self.transport.is_closing():
+        lane, transport = self.lane, self.transport
+        self._idle_since = lane.loop.time()
+        if transport.is_closing():
             return
-        if self.lane.gateway.is_draining or self.lane.gateway.has_ended_streams:
-            self.transport.write(last_of_connection(answer))
+        if lane.gateway.is_draining or lane.gateway.has_ended_streams:
+            transport.write(last_of_connection(answer))
             self._close()
-        else:
-            self.transport.write(answer)
+            return
+        transport.write(answer)
+        if self._early:
             self._go_on()
 
     def refuse(self, error: SaysoError) -> None:
@@ -148,13 +173,8 @@ class Connection(asyncio.Protocol):
             self._close()
 
     @property
-    def is_polling(self) -> bool:
-        """Whether a poll is held."""
-        return self._poll is not None and self._poll.is_held
-
-    @property
     def _is_busy(self) -> bool:
-        return self._call is not None or self._is_paused or (self._poll is not None and self._poll.is_held)
+        return self.is_polling or self._is_paused or self._call is not None
 
     def _go_on(self) -> None:
         if self._early and not self._is_busy:
@@ -162,55 +182,58 @@ class Connection(asyncio.Protocol):
             self.transport.resume_reading()
             self.data_received(data)
 
-    def _polls_again(self, data: bytes) -> bool:
+    def _polls_again(self, again: Again, data: bytes) -> bool:
         """Whether this is the next poll of a caller that is known, from a place that is known: it takes no task."""
-        again = self._again
-        cursor = None if again is None else again.cursor_in(data)
-        if again is None or cursor is None:
+        cursor = again.cursor_in(data)
+        lane = self.lane
+        feed = None if cursor is None else lane.feeds.known(again.stream)
+        if cursor is None or feed is None:
             return False
-        lane, caller = self.lane, again.use.caller
-        feed = lane.feeds.known((again.execution_id, None))
-        position = None if feed is None else feed.located(cursor) if cursor else 0
-        if feed is None or position is None or not lane.application.lock.still_admits(caller, lane.gateway.keys):
+        position = feed.written_as(cursor) if cursor else 0
+        if position is None or not lane.application.lock.still_admits(again.use.caller, lane.gateway.keys):
             return False
         if not again.wait and not (feed.is_fresh and lane.gateway.is_alone):
             return False
         told: bytes | None = b""
         if not feed.has_told(position):
-            told = feed.page(Place(again.execution_id, position, era=lane.gateway.era), poll_events)
+            told = feed.page(Place(again.stream[0], position, era=lane.gateway.era), poll_events)
         if told:
             self.say(told)
         elif told is not None and not again.wait:
-            self.say(page(events_page((), cursor=cursor or None, more=False, reset=None)))
+            self.say(page(events_page((), cursor=cursor.decode() or None, more=False, reset=None)))
         elif told is not None:
             self._hold(again, feed, position, cursor or None)
         return told is not None
 
-    def _hold(self, again: Again, feed: Feed, position: int, cursor: str | None) -> None:
+    def _hold(self, again: Again, feed: Feed, position: int, cursor: bytes | None) -> None:
+        caller = again.use.caller
         try:
-            open = self.lane.application.calls.begun(again.address, again.use.caller)
+            open = self.lane.application.calls.begun(again.address, caller)
         except SaysoError as error:
             self.refuse(error)
             return
-        self._poll = self._poll or Poll(self)
-        feed.join(self._poll, position)
-        self._poll.hold(feed, cursor, again.wait, again.use.caller.key, open.over)
+        poll = self._poll
+        if poll is None:
+            poll = self._poll = Poll(self)
+        feed.join(poll, position)
+        poll.hold(cursor, again.wait, caller.key, open)
 
     def _comes_again(self, head: Head) -> bool:
         """Whether whoever calls did so before, by the same head; then its stream has begun, without a task."""
-        facts = self._facts(head)
-        regular = self.lane.regulars.find(head, facts)
-        if regular is None:
+        lane = self.lane
+        found = lane.regulars.find(head, self.transport)
+        if found is None:
             return False
+        regular, key = found
         self._more = regular.more
         try:
-            open = self.lane.application.calls.begun(_caller_at(facts), regular.use.caller)
+            open = lane.application.calls.begun(self._place.address, regular.use.caller)
         except SaysoError as error:
             self.refuse(error)
             return True
-        accept = accept_of(head.key[1]) if head.road == "ws" and head.key else None
-        batch = Batch(Place(head.execution_id, 0, era=self.lane.gateway.era))
-        self._begin(accept, Arrived(self.lane, self.transport, self._place, regular.use, open), batch)
+        accept = None if key is None else accept_of(key)
+        batch = Batch(Place(head.execution_id, 0, era=lane.gateway.era))
+        self._begin(accept, Arrived(lane, self.transport, self._place, regular.use, open), batch)
         return True
 
     async def _answer(self, head: Head, data: bytes) -> None:
@@ -254,7 +277,7 @@ class Connection(asyncio.Protocol):
                 return True
             batch = await self._start(use, execution_id, cursor)
             if cursor is None:
-                self.lane.regulars.remember(head, facts, Regular(use, self._more))
+                self.lane.regulars.remember(head, self.transport, Regular(use, self._more))
             if not self.transport.is_closing():
                 undone.pop_all()
                 self._begin(accept, Arrived(self.lane, self.transport, self._place, use, open), batch)
@@ -275,18 +298,14 @@ class Connection(asyncio.Protocol):
     def _begin(self, accept: bytes | None, arrived: Arrived, batch: Batch) -> None:
         """From here on the connection is a stream's; a WebSocket's where there is something to accept it with."""
         self._leave()
-        stream: Stream
-        if accept is not None:
-            self.transport.write(ws_head(accept))
-            stream = Socket(arrived)
-        else:
-            self.transport.write(sse_head(self._more))
-            stream = EventStream(arrived)
+        stream = self._stream = EventStream(arrived) if accept is None else Socket(arrived)
+        stream.write(sse_head(self._more) if accept is None else ws_head(accept))
         if self._early:
             self.transport.resume_reading()
         stream.begin(batch)
         if self._early:
-            stream.data_received(self._early)
+            early, self._early = self._early, b""
+            stream.data_received(early)
 
     async def _answer_poll(
         self, use: CallersAccess, execution_id: str | None, cursor: str | None, wait: float, open: Open
@@ -309,7 +328,7 @@ class Connection(asyncio.Protocol):
                 place = _of_all(batch.place)
                 if feed.admit(self._poll, place, told=told, since=place.position, events=()):
                     self._call = None
-                    self._poll.hold(feed, start.cursor, wait, use.caller.key, open.over)
+                    self._poll.hold(start.cursor, wait, use.caller.key, open)
                     return True
                 body = await use.call(lambda gateway: next_page(gateway, batch.place, wait, start.cursor))
             self.say(page(body if first is None else first))
@@ -345,14 +364,14 @@ class Connection(asyncio.Protocol):
         self.lane.connections.discard(self)
         self._stay()
         if self._poll is not None:
-            self._poll.let_go()
+            self._poll.forget()
 
     def _close(self) -> None:
         self.transport.close()
         if self._cut is None and self.transport.get_write_buffer_size():
-            self._cut = self.lane.loop.call_later(limits.SEND, self.transport.abort)
+            self._cut = self.lane.later.after(limits.SEND, self)
 
-    def _too_late(self) -> None:
+    def time_out(self) -> None:
         """Nothing was asked, or the answer is not taken."""
         self._cut = None
         if self.transport.get_write_buffer_size():
@@ -362,7 +381,7 @@ class Connection(asyncio.Protocol):
 
     def _stay(self) -> None:
         if self._cut is not None:
-            self._cut.cancel()
+            self.lane.later.off(self._cut, self)
             self._cut = None
 
 

@@ -2,43 +2,57 @@
 
 from __future__ import annotations
 
+import binascii
 import re
 from typing import Any, Final, Literal
 
 from starlette.types import Scope
 
 Road = Literal["ws", "events", "poll"]
+_ROADS: Final[dict[bytes, Road]] = {b"ws": "ws", b"events": "events", b"poll": "poll"}
 
 _LINE: Final = re.compile(
     rb"GET (?P<path>/(?P<road>ws|events|poll)/human-input"
     rb"(?:/(?P<execution>[\x21\x22\x24\x26-\x2e\x30-\x3e\x40-\x7e]+))?)"
-    rb"(?:\?(?P<query>[\x21\x22\x24-\x7e]*))? HTTP/1\.1\r\n"
+    rb"(?:\?(?P<query>[\x21\x22\x24-\x7e]*))? HTTP/1\.1(?=\r\n)"
 )
 """A target of printable ASCII without escapes."""
-_HEADERS: Final = re.compile(rb"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*\r\n)*\r\n")
+_HEADERS: Final = re.compile(rb"(?:\r\n[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*)*\r\n\r\n")
 """Names of token characters, no folded lines, no control characters (RFC 9110, 5.5)."""
-_KEY: Final = re.compile(rb"(?i)(?:\A|\n)sec-websocket-key:[ \t]*([a-z0-9+/]{22}==)[ \t]*\r")
-"""Sixteen bytes in base64 (RFC 6455, 4.1): the one header that is another in each handshake of a client."""
+_KEYS: Final = (b"\r\nSec-WebSocket-Key: ", b"\r\nsec-websocket-key: ")
+"""As clients write it: the one header that is another in each handshake of a client."""
+_KEY: Final = 24
+"""Characters: sixteen bytes in base64 (RFC 6455, 4.1)."""
 _ELSEWHERE: Final = frozenset({b"content-length", b"transfer-encoding", b"expect", b"te", b"trailer"})
 """Whoever sends one of these has a body, or wants more than is done here."""
 
 
 class Head:
-    """A call as it came: `headers` are the bytes of all of them, the same for two calls of one client."""
+    """A call as it came: `headers` are the bytes of all of them, each after the end of a line, the same for two calls
+    of one client."""
 
     __slots__ = ("execution_id", "headers", "path", "query", "road")
 
     def __init__(self, line: re.Match[bytes], headers: bytes) -> None:
-        self.road: Road = line["road"].decode()  # type: ignore[assignment]
-        self.path = line["path"]
-        self.execution_id: str | None = None if line["execution"] is None else line["execution"].decode()
-        self.query: bytes = line["query"] or b""
+        self.path, road, execution, query = line.groups()
+        self.road: Road = _ROADS[road]
+        self.execution_id: str | None = None if execution is None else execution.decode()
+        self.query: bytes = query or b""
         self.headers = headers
 
     @property
-    def key(self) -> re.Match[bytes] | None:
-        """Where in `headers` a handshake's key is, as group 1."""
-        return _KEY.search(self.headers)
+    def is_plain(self) -> bool:
+        """Whether these are all of the headers, and nothing else, and none can be read in two ways."""
+        return _HEADERS.fullmatch(self.headers) is not None
+
+    def key_in_base64(self) -> tuple[bytes, bytes] | None:
+        """A handshake's key, and the headers without it; None where none is written as clients do."""
+        for name in _KEYS:
+            if (at := self.headers.find(name)) >= 0:
+                start = at + len(name)
+                key, rest = self.headers[start : start + _KEY], self.headers[start + _KEY :]
+                return (key, self.headers[:start] + rest) if _is_key(key) else None
+        return None
 
     def scope(self, transport_facts: dict[str, Any]) -> Scope | None:
         """As ASGI has it; None where the call wants something else than its address promises."""
@@ -68,8 +82,13 @@ class Head:
 
 
 def recognised(data: bytes) -> Head | None:
-    """The call, where `data` is all of one of this lane's and nothing else."""
+    """The call, where `data` begins one of this lane's; whether it is all of one, and plain, is still to be seen."""
     line = _LINE.match(data)
-    if line is None or _HEADERS.fullmatch(data, line.end()) is None:
-        return None
-    return Head(line, data[line.end() :])
+    return None if line is None else Head(line, data[line.end() :])
+
+
+def _is_key(text: bytes) -> bool:
+    try:
+        return len(binascii.a2b_base64(text, strict_mode=True)) == 16
+    except ValueError:
+        return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final, Protocol
 
-_GRAIN: Final = 0.25
+GRAIN: Final = 0.25
 """Seconds by which one may be early."""
 _LONG: Final = 5.0
 """Seconds. Shorter waits are kept exactly."""
@@ -26,14 +26,14 @@ class Later:
         self._slots: dict[int, dict[Waiting, None]] = {}
 
     def after(self, seconds: float, who: Waiting) -> asyncio.TimerHandle | int:
-        """Has `time_out` of `who` called after so many seconds, or up to _GRAIN before that."""
+        """Has `time_out` of `who` called after so many seconds, or up to GRAIN before that."""
         if seconds < _LONG:
             return self._loop.call_later(seconds, who.time_out)
-        slot = int((self._loop.time() + seconds) / _GRAIN)
+        slot = int((self._loop.time() + seconds) / GRAIN)
         waiting = self._slots.get(slot)
         if waiting is None:
             waiting = self._slots[slot] = {}
-            self._loop.call_at(slot * _GRAIN, self._ring, slot)
+            self._loop.call_at(slot * GRAIN, self._ring, slot)
         waiting[who] = None
         return slot
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from sayso.errors import Unauthorised
-from sayso.feeds import Feed, Member
+from sayso.feeds import Member
 from sayso.gateway import Place
+from sayso.server.calls import Open
+from sayso.server.lane.later import GRAIN
 from sayso.server.lane.written import page, poll_events
 from sayso.wire import events_page
 
@@ -17,29 +18,32 @@ if TYPE_CHECKING:
 
 
 class Poll(Member):
-    """One for each connection, used for one call after the other. `over`: gives back what the call had."""
+    """One for each connection, used for one call after the other."""
 
-    __slots__ = ("_connection", "_cursor", "_key", "_over", "_timer")
+    __slots__ = ("_connection", "_cursor", "_key", "_open", "_rings_at", "_timer", "_until")
 
     encode = staticmethod(poll_events)
 
     def __init__(self, connection: Connection) -> None:
         super().__init__()
         self._connection = connection
-        self._cursor: str | None = None
+        self._cursor: bytes | str | None = None
         self._key: str | None = None
+        self._open: Open | None = None
+        self._until = 0.0
         self._timer: asyncio.TimerHandle | int | None = None
-        self._over: Callable[[], None] | None = None
+        """Rings at `_rings_at`, for whichever call is held then: most are answered long before their time."""
+        self._rings_at = 0.0
 
-    @property
-    def is_held(self) -> bool:
-        return self._over is not None
-
-    def hold(self, feed: Feed, cursor: str | None, wait: float, key: str | None, over: Callable[[], None]) -> None:
-        """It is a member of `feed`; `cursor` is of the place at which it joined."""
-        lane = self._connection.lane
-        self._cursor, self._key, self._over = cursor, key, over
-        self._timer = lane.later.after(wait, self)
+    def hold(self, cursor: bytes | str | None, wait: float, key: str | None, open: Open) -> None:
+        """It has joined a feed, at the place of `cursor`; `open` is what its call has."""
+        self._cursor, self._key, self._open = cursor, key, open
+        connection = self._connection
+        connection.is_polling = True
+        lane = connection.lane
+        self._until = until = lane.loop.time() + wait
+        if self._timer is None or until < self._rings_at:
+            self._ring_in(wait)
         if key is not None:
             lane.gateway.keys.watch(key, self._key_ended)
 
@@ -49,27 +53,52 @@ class Poll(Member):
 
     def lag(self, place: Place) -> None:
         """What came cannot be told as it is; the client reads it when it asks again."""
-        self.time_out()
+        self._say_nothing()
 
     def end(self) -> None:
-        self.time_out()
+        self._say_nothing()
 
     def let_go(self) -> None:
         """It is held no more. Idempotent."""
         self.leave()
-        if self._timer is not None:
-            self._connection.lane.later.off(self._timer, self)
-            self._timer = None
+        self._connection.is_polling = False
         if self._key is not None:
             self._connection.lane.gateway.keys.unwatch(self._key, self._key_ended)
             self._key = None
-        if self._over is not None:
-            over, self._over = self._over, None
-            over()
+        if self._open is not None:
+            self._open.over()
+            self._open = None
+
+    def forget(self) -> None:
+        """There are no more calls."""
+        self.let_go()
+        self._call_off()
 
     def time_out(self) -> None:
+        """What its timer calls."""
+        self._timer = None
+        if not self._connection.is_polling:
+            return
+        left = self._until - self._connection.lane.loop.time()
+        if left > GRAIN:
+            self._ring_in(left)
+        else:
+            self._say_nothing()
+
+    def _ring_in(self, seconds: float) -> None:
+        self._call_off()
+        self._rings_at = self._connection.lane.loop.time() + seconds
+        self._timer = self._connection.lane.later.after(seconds, self)
+
+    def _call_off(self) -> None:
+        if self._timer is not None:
+            self._connection.lane.later.off(self._timer, self)
+            self._timer = None
+
+    def _say_nothing(self) -> None:
         self.let_go()
-        self._connection.say(page(events_page((), cursor=self._cursor, more=False, reset=None)))
+        cursor = self._cursor.decode() if isinstance(self._cursor, bytes) else self._cursor
+        self._connection.say(page(events_page((), cursor=cursor, more=False, reset=None)))
 
     def _key_ended(self) -> None:
         self.let_go()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections import OrderedDict
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sayso.model import is_id
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from sayso.server.lane.lane import Lane
 
 _MOST: Final = 1_024
+_Name = tuple[str, bool, Any, bytes]
+"""The road, whether there is TLS, the server's own address, and the headers' digest."""
 
 
 class Regular(NamedTuple):
@@ -32,35 +34,39 @@ class Regulars:
 
     def __init__(self, lane: Lane) -> None:
         self._lane = lane
-        self._known: OrderedDict[bytes, Regular] = OrderedDict()
+        self._known: OrderedDict[_Name, Regular] = OrderedDict()
 
-    def find(self, head: Head, facts: Mapping[str, Any]) -> Regular | None:
-        """Whoever was let in by this head, at this place, and still would be."""
-        name = self._name(head, facts)
-        regular = None if name is None else self._known.get(name)
-        if regular is None or not self._lane.application.lock.still_admits(regular.use.caller, self._lane.gateway.keys):
+    def find(self, head: Head, transport: asyncio.Transport) -> tuple[Regular, bytes | None] | None:
+        """Whoever was let in by this head, at this place, and still would be; and a handshake's key."""
+        found = self._name(head, transport)
+        regular = None if found is None else self._known.get(found[0])
+        if found is None or regular is None:
             return None
-        return regular
+        is_let_in = self._lane.application.lock.still_admits(regular.use.caller, self._lane.gateway.keys)
+        return (regular, found[1]) if is_let_in else None
 
-    def remember(self, head: Head, facts: Mapping[str, Any], regular: Regular) -> None:
-        """They were let in by this head, which has no cursor."""
-        caller, name = regular.use.caller, self._name(head, facts)
-        if name is None or caller.among is not None or caller.channel is not None:
+    def remember(self, head: Head, transport: asyncio.Transport, regular: Regular) -> None:
+        """They were let in by this head, which is plain and has no cursor."""
+        caller, found = regular.use.caller, self._name(head, transport)
+        if found is None or caller.among is not None or caller.channel is not None:
             return  # what they may see, or do, is looked at each time
-        self._known[name] = regular
+        if head.headers.lower().count(b"sec-websocket-key") > 1:
+            return  # which of them counts is not for here
+        self._known[found[0]] = regular
         if len(self._known) > _MOST:
             self._known.popitem(last=False)
 
-    def _name(self, head: Head, facts: Mapping[str, Any]) -> bytes | None:
-        """Of everything that decides whether such a call is let in; None where more decides."""
+    def _name(self, head: Head, transport: asyncio.Transport) -> tuple[_Name, bytes | None] | None:
+        """Of everything that decides whether such a call is let in, and a handshake's key; None where more decides."""
         if head.query or head.execution_id is None or not is_id(head.execution_id) or self._lane.has_proxies:
             return None
-        headers = head.headers
+        headers, key = head.headers, None
         if head.road == "ws":
-            if (key := head.key) is None:
+            if (found := head.key_in_base64()) is None:
                 return None
-            headers = headers[: key.start(1)] + headers[key.end(1) :]
+            key, headers = found
         elif head.road != "events":
             return None
-        place = f"{head.road} {facts['scheme']} {facts['server']} ".encode()
-        return hashlib.blake2b(place + headers, digest_size=32).digest()
+        is_tls = transport.get_extra_info("sslcontext") is not None
+        here = transport.get_extra_info("sockname")
+        return (head.road, is_tls, here, hashlib.blake2b(headers, digest_size=32).digest()), key

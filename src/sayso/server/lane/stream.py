@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Stream(Follower, asyncio.Protocol):
-    """Takes over a connection from the answer to its call on. What a transport says is up to its kind."""
+    """Has a connection for itself from the answer to its call on. What a transport says is up to its kind."""
 
     __slots__ = ("_arrived", "_cut", "transport", "write")
 
@@ -35,7 +35,6 @@ class Stream(Follower, asyncio.Protocol):
         return self.transport.is_closing()
 
     def begin(self, batch: Batch) -> None:
-        self.transport.set_protocol(self)
         self._arrived.begun(self)
         super().begin(batch)
 

@@ -54,7 +54,7 @@ def accept_key(headers: Headers) -> bytes | None:
 
 def accept_of(key: bytes) -> bytes:
     """The same, of a key that was found to be one."""
-    return base64.b64encode(hashlib.sha1(key + _GUID, usedforsecurity=False).digest())
+    return binascii.b2a_base64(hashlib.sha1(key + _GUID, usedforsecurity=False).digest(), newline=False)
 
 
 class Socket(Stream):
