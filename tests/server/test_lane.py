@@ -23,6 +23,7 @@ from sayso.server.caller import ANYONE, SERVER_KEY
 from sayso.server.lane import connection
 from sayso.server.lane.again import Again
 from sayso.server.lane.head import recognised
+from sayso.server.lane.poll import Poll
 from sayso.server.lane.stream import Stream
 from sayso.server.lane.websocket import Socket
 from sayso.store import Hint
@@ -266,13 +267,13 @@ async def test_polls_that_go_on_from_memory_lose_nothing_and_see_what_was_just_w
 
     monkeypatch.setattr(Waker, "hear", late)
     fast: list[bool] = []
-    polls_again = connection.Connection._polls_again
+    comes_again = Poll.comes_again
 
-    def noted(self: connection.Connection, again: Again, data: bytes) -> bool:
-        fast.append(polls_again(self, again, data))
+    def noted(self: Poll, data: bytes) -> bool:
+        fast.append(comes_again(self, data))
         return fast[-1]
 
-    monkeypatch.setattr(connection.Connection, "_polls_again", noted)
+    monkeypatch.setattr(Poll, "comes_again", noted)
     execution_id, cursor = new_id(), None
     poll = next(kind for kind in FOLLOWERS if kind.road == "poll")
     async with (

@@ -15,12 +15,9 @@ from starlette.types import Scope
 
 from sayso import limits
 from sayso.errors import SaysoError
-from sayso.feeds import Feed
 from sayso.gateway import Batch, Place
 from sayso.server import connections, intake, shape
 from sayso.server.access import CallersAccess, begin
-from sayso.server.caller import Caller
-from sayso.server.calls import Open
 from sayso.server.lane.again import Again
 from sayso.server.lane.arrived import Arrived
 from sayso.server.lane.head import Head, recognised
@@ -29,11 +26,9 @@ from sayso.server.lane.regulars import Regular
 from sayso.server.lane.sse import EventStream
 from sayso.server.lane.stream import Stream
 from sayso.server.lane.websocket import Socket, accept_key, accept_of
-from sayso.server.lane.written import last_of_connection, page, poll_events, sse_head, ws_head
-from sayso.server.longpoll import first_page, next_page, whole_page
+from sayso.server.lane.written import last_of_connection, sse_head, ws_head
 from sayso.server.problems import raw_problem
 from sayso.server.protection import staying_with_tls
-from sayso.wire import events_page
 
 if TYPE_CHECKING:
     from sayso.server.lane.lane import Lane
@@ -47,9 +42,7 @@ class Connection(asyncio.Protocol):
     """Reads heads. What is none of the lane's goes to another protocol, with all that has come."""
 
     __slots__ = (
-        "_again",
         "_call",
-        "_caller",
         "_cut",
         "_early",
         "_idle_since",
@@ -78,9 +71,6 @@ class Connection(asyncio.Protocol):
         self._early = b""
         self._more: tuple[tuple[bytes, bytes], ...] = ()
         """Headers that its answers carry besides."""
-        self._caller: Caller | None = None
-        """Of the last poll."""
-        self._again: Again | None = None
         self._is_paused = False
         self._idle_since = 0.0
 
@@ -98,7 +88,7 @@ class Connection(asyncio.Protocol):
             return
         if self._cut is not None:
             self._stay()
-        if self._again is not None and self._polls_again(self._again, data):
+        if self._poll is not None and self._poll.comes_again(data):
             return
         head = recognised(data) if data.startswith(_LIKE) else None
         if head is None:
@@ -137,9 +127,9 @@ class Connection(asyncio.Protocol):
 
     def look_around(self, now: float) -> None:
         """Ends it when it has been idle for too long."""
-        if self._caller is None or self._is_busy:
+        if self._poll is None or self._is_busy:
             return
-        is_known = self._caller.name is not None or self._place.is_exempt
+        is_known = self._poll.caller.name is not None or self._place.is_exempt
         if now - self._idle_since > (limits.KEEP_ALIVE if is_known else limits.RECEIVE):
             self.transport.close()
 
@@ -181,42 +171,6 @@ class Connection(asyncio.Protocol):
             data, self._early = self._early, b""
             self.transport.resume_reading()
             self.data_received(data)
-
-    def _polls_again(self, again: Again, data: bytes) -> bool:
-        """Whether this is the next poll of a caller that is known, from a place that is known: it takes no task."""
-        cursor = again.cursor_in(data)
-        lane = self.lane
-        feed = None if cursor is None else lane.feeds.known(again.stream)
-        if cursor is None or feed is None:
-            return False
-        position = feed.written_as(cursor) if cursor else 0
-        if position is None or not lane.application.lock.still_admits(again.use.caller, lane.gateway.keys):
-            return False
-        if not again.wait and not (feed.is_fresh and lane.gateway.is_alone):
-            return False
-        told: bytes | None = b""
-        if not feed.has_told(position):
-            told = feed.page(Place(again.stream[0], position, era=lane.gateway.era), poll_events)
-        if told:
-            self.say(told)
-        elif told is not None and not again.wait:
-            self.say(page(events_page((), cursor=cursor.decode() or None, more=False, reset=None)))
-        elif told is not None:
-            self._hold(again, feed, position, cursor or None)
-        return told is not None
-
-    def _hold(self, again: Again, feed: Feed, position: int, cursor: bytes | None) -> None:
-        caller = again.use.caller
-        try:
-            open = self.lane.application.calls.begun(again.address, caller)
-        except SaysoError as error:
-            self.refuse(error)
-            return
-        poll = self._poll
-        if poll is None:
-            poll = self._poll = Poll(self)
-        feed.join(poll, position)
-        poll.hold(cursor, again.wait, caller.key, open)
 
     def _comes_again(self, head: Head) -> bool:
         """Whether whoever calls did so before, by the same head; then its stream has begun, without a task."""
@@ -270,9 +224,9 @@ class Connection(asyncio.Protocol):
             call = HTTPConnection(scope)
             execution_id, cursor = intake.execution_id(call), intake.last_event_id(call)
             if head.road == "poll":
-                wait, self._caller = intake.wait(call), caller
-                self._again = Again(execution_id, wait, use, _caller_at(scope)).like(data, cursor)
-                if await self._answer_poll(use, execution_id, cursor, wait, open):
+                again = Again(execution_id, intake.wait(call), use, _caller_at(scope))
+                poll = self._poll = self._poll or Poll(self, caller)
+                if await poll.answered(again, cursor, open, like=data):
                     undone.pop_all()
                 return True
             batch = await self._start(use, execution_id, cursor)
@@ -306,35 +260,6 @@ class Connection(asyncio.Protocol):
         if self._early:
             early, self._early = self._early, b""
             stream.data_received(early)
-
-    async def _answer_poll(
-        self, use: CallersAccess, execution_id: str | None, cursor: str | None, wait: float, open: Open
-    ) -> bool:
-        """Whether the poll is held, and `open` with it; else it is answered."""
-        if execution_id is None and use.caller.among is not None:  # hidden events have cursors, too
-            body = await use.call(lambda gateway: whole_page(gateway, execution_id, cursor, wait))
-            self.say(page(body))
-            return False
-        feed = self.lane.feeds.of((execution_id, None))
-        feed.visit()
-        try:
-            told = feed.told
-            start, first, batch = await use.call(lambda gateway: first_page(gateway, execution_id, cursor, wait))
-            if first is not None and not batch.reset and not batch.more and not start.place.open_until:
-                place = _of_all(batch.place)
-                feed.learn(place, told=told, since=start.place.position, events=batch.events, cursor=cursor)
-            if first is None:
-                self._poll = self._poll or Poll(self)
-                place = _of_all(batch.place)
-                if feed.admit(self._poll, place, told=told, since=place.position, events=()):
-                    self._call = None
-                    self._poll.hold(start.cursor, wait, use.caller.key, open)
-                    return True
-                body = await use.call(lambda gateway: next_page(gateway, batch.place, wait, start.cursor))
-            self.say(page(body if first is None else first))
-            return False
-        finally:
-            feed.leave()
 
     def _facts(self, head: Head) -> dict[str, Any]:
         """What a call has of its connection."""
@@ -383,11 +308,6 @@ class Connection(asyncio.Protocol):
         if self._cut is not None:
             self.lane.later.off(self._cut, self)
             self._cut = None
-
-
-def _of_all(place: Place) -> Place:
-    """The same place, where what may be seen was checked already."""
-    return place if place.among is None else replace(place, among=None)
 
 
 def _caller_at(facts: Mapping[str, Any]) -> str:
