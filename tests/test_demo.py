@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import subprocess
+import time
 from pathlib import Path
 
 _ROOT = Path(__file__).parent.parent
@@ -43,3 +46,24 @@ def test_the_demo_explains_its_arguments() -> None:
 
     assert run.returncode == 0
     assert "--answer" in run.stdout
+
+
+def test_the_demo_that_is_left_while_it_waits_says_so_and_nothing_else() -> None:
+    with subprocess.Popen(
+        ["scripts/demo", "--port", "0"],
+        cwd=_ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    ) as run:
+        assert run.stdout is not None
+        said = next(line for line in run.stdout if line.startswith("The crew waits for you"))
+        assert "http://localhost:" in said
+        time.sleep(1)  # until it polls
+        os.killpg(run.pid, signal.SIGINT)
+        rest, _ = run.communicate(timeout=60)
+    assert "Traceback" not in rest
+    assert rest.rstrip().endswith("Stopped.")
+    assert run.returncode == 130

@@ -158,7 +158,7 @@ def take(home: str) -> None:
     tab = Terminal("tab", home, *settings).run('eval "$(sayso completion bash)"').press("sayso answer ", "Tab", "Tab")
     tab.until(ids["pay?"]).picture("completion")
 
-    answer = Terminal("answer", home, *settings).type(f"sayso answer {ids['out?']}").until("[a]pprove").type("w")
+    answer = Terminal("answer", home, *settings).type(f"sayso answer {ids['out?']}").until("[a]pprove").type("r")
     answer.until("What should change").type("Say when the bikes come back.").until(": respond").picture("answer")
     flags = Terminal("flags", home, *settings)
     flags.run(f"sayso answer {ids['first?']} --option ebj").run(f"sayso answer {ids['Deploy?']} --approve")

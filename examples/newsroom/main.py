@@ -94,7 +94,10 @@ def show_events(server: HumanInputServer, execution_id: str, answers: list[str])
     with client_of(server) as client:
         while True:
             query = {"wait": "55"} | ({"last_event_id": cursor} if cursor else {})
-            page = client.get(f"/poll/human-input/{execution_id}", params=query).raise_for_status().json()
+            try:
+                page = client.get(f"/poll/human-input/{execution_id}", params=query).raise_for_status().json()
+            except httpx.TransportError:
+                return  # the server has ended, and the run with it
             for event in page["events"]:
                 if event["type"] == "human_input_required":
                     print(f"\n--- {event['title']}, round {event['round']} ---\n{event['context']}\n---\n", flush=True)

@@ -33,7 +33,7 @@ def _editor(folder: Path, code: str) -> str:
 def test_a_person_approves(terminal: Terminal, person: Client, put: Put) -> None:
     asked = put(kind="review", prompt="May this go out?", context="**The ferry** is back")
     at = terminal("answer", asked.request_id[-8:])
-    at.until("May this go out?").until("The ferry").until("[a]pprove  [e]dit  [w]rite  [r]eject: ").type("a")
+    at.until("May this go out?").until("The ferry").until("[a]pprove  [e]dit  [r]espond  [x] reject: ").type("a")
     assert at.end() == 0
     assert f"answered {asked.request_id}: approve" in at.output.replace("\x1b[0m", "")
     assert answered(person, asked) == {"decision": "approve"}
@@ -42,7 +42,7 @@ def test_a_person_approves(terminal: Terminal, person: Client, put: Put) -> None
 def test_a_person_writes_what_should_change(terminal: Terminal, person: Client, put: Put) -> None:
     asked = put(kind="review", context="a draft")
     at = terminal("answer", asked.request_id)
-    at.until("[w]rite").type("w").until("What should change: ").type("shorter, bitte — größer nicht")
+    at.until("[r]espond").type("r").until("What should change: ").type("shorter, bitte — größer nicht")
     assert at.end() == 0
     assert answered(person, asked) == {"decision": "respond", "text": "shorter, bitte — größer nicht"}
 
@@ -59,7 +59,7 @@ def test_a_person_answers_a_question_in_words(terminal: Terminal, person: Client
 def test_a_person_rejects_with_a_reason_or_without(terminal: Terminal, person: Client, put: Put, reason: str) -> None:
     asked = put(kind="approval")
     at = terminal("answer", asked.request_id)
-    at.until("[a]pprove  [r]eject: ").type("r").until("Why: ").type(reason)
+    at.until("[a]pprove  [x] reject: ").type("x").until("Why: ").type(reason)
     assert at.end() == 0
     assert answered(person, asked) == {"decision": "reject"} | ({"text": reason} if reason else {})
 
@@ -67,7 +67,7 @@ def test_a_person_rejects_with_a_reason_or_without(terminal: Terminal, person: C
 def test_a_wrong_key_is_asked_for_again(terminal: Terminal, person: Client, put: Put) -> None:
     asked = put(kind="approval")
     at = terminal("answer", asked.request_id)
-    at.until("[r]eject: ").type("x").until("is not one of").until("[r]eject: ").type("a")
+    at.until("[x] reject: ").type("q").until("is not one of").until("[x] reject: ").type("a")
     assert at.end() == 0
     assert answered(person, asked) == {"decision": "approve"}
 
@@ -97,14 +97,19 @@ _OFFERED = (Option(id="good", label="Good enough"), Option(id="meh"))
 @pytest.mark.parametrize(
     ("members", "menu", "keys", "given"),
     [
-        ({}, "[1-2]  [a]pprove  [e]dit  [w]rite  [r]eject: ", ["2"], {"decision": "respond", "option_ids": ("meh",)}),
+        (
+            {},
+            "[1-2]  [a]pprove  [e]dit  [r]espond  [x] reject: ",
+            ["2"],
+            {"decision": "respond", "option_ids": ("meh",)},
+        ),
         ({}, "[1-2]  [a]pprove", ["a"], {"decision": "approve"}),
-        ({}, "[1-2]  [a]pprove", ["w", "shorter"], {"decision": "respond", "text": "shorter"}),
-        ({}, "[1-2]  [a]pprove", ["3", "r", "no"], {"decision": "reject", "text": "no"}),
-        ({"kind": "gate"}, "[1-2]  [w]rite  [a]pprove  [r]eject: ", ["A"], {"decision": "approve"}),
-        ({"allow": ("approve", "respond")}, "[1-2]  [a]pprove  [w]rite: ", ["r", "a"], {"decision": "approve"}),
+        ({}, "[1-2]  [a]pprove", ["r", "shorter"], {"decision": "respond", "text": "shorter"}),
+        ({}, "[1-2]  [a]pprove", ["3", "x", "no"], {"decision": "reject", "text": "no"}),
+        ({"kind": "gate"}, "[1-2]  [r]espond  [a]pprove  [x] reject: ", ["A"], {"decision": "approve"}),
+        ({"allow": ("approve", "respond")}, "[1-2]  [a]pprove  [r]espond: ", ["x", "a"], {"decision": "approve"}),
         ({"allow": ("respond",)}, "or your own words: ", ["1"], {"decision": "respond", "option_ids": ("good",)}),
-        ({"allow": ("approve", "reject")}, "[a]pprove  [r]eject: ", ["1", "a"], {"decision": "approve"}),
+        ({"allow": ("approve", "reject")}, "[a]pprove  [x] reject: ", ["1", "a"], {"decision": "approve"}),
     ],
     ids=["option", "approve", "write", "reject", "gate", "narrowed", "only-respond", "no-respond"],
 )
@@ -190,7 +195,7 @@ def test_what_was_written_is_sent_again_when_the_server_is_back(
     with Client(url, KEY) as person:
         asked = person.ask(question(kind="review", context="a draft"))
         at = terminal("answer", asked.request_id, SAYSO_URL=url)
-        at.until("[w]rite").type("w").until("What should change: ")
+        at.until("[r]espond").type("r").until("What should change: ")
         server.stop()
         at.type("shorter").until("It is not sent. Try again?")
         serve(store=store, port=port)
@@ -202,7 +207,7 @@ def test_what_was_written_is_sent_again_when_the_server_is_back(
 def test_a_remark_goes_with_the_conversation(terminal: Terminal, person: Client, put: Put) -> None:
     asked = put(kind="approval")
     at = terminal("answer", asked.request_id, "--comment", "at last")
-    at.until("[r]eject: ").type("a")
+    at.until("[x] reject: ").type("a")
     assert at.end() == 0
     answer = person.get(asked.request_id).answer
     assert answer is not None
@@ -212,7 +217,7 @@ def test_a_remark_goes_with_the_conversation(terminal: Terminal, person: Client,
 def test_leaving_with_ctrl_d_answers_nothing(terminal: Terminal, person: Client, put: Put) -> None:
     asked = put(kind="approval")
     at = terminal("answer", asked.request_id)
-    at.until("[r]eject: ").type("\x04")
+    at.until("[x] reject: ").type("\x04")
     assert at.end() == 1
     assert "Traceback" not in at.output
     assert person.get(asked.request_id).is_open
@@ -221,7 +226,7 @@ def test_leaving_with_ctrl_d_answers_nothing(terminal: Terminal, person: Client,
 def test_who_is_too_late_is_told_who_was_first(terminal: Terminal, person: Client, put: Put) -> None:
     asked = put(kind="approval")
     at = terminal("answer", asked.request_id)
-    at.until("[r]eject: ")
+    at.until("[x] reject: ")
     person.answer(asked.request_id, decision="reject", text="too risky")
     at.type("a").until("key:default was first: reject 'too risky'")
     assert at.end() == 1
@@ -242,7 +247,7 @@ _SHOWN: dict[str, Any] = {"prompt": HOSTILE, "title": HOSTILE, "context": HOSTIL
 def test_hostile_text_reaches_no_terminal_raw(terminal: Terminal, put: Put) -> None:
     asked = put(**_SHOWN, action=Action(name=HOSTILE, args={"a": HOSTILE}))
     at = terminal("answer", asked.request_id)
-    at.until("red").until("[r]eject: ").type("a")
+    at.until("red").until("[x] reject: ").type("a")
     assert at.end() == 0
     assert [mark for mark in FORBIDDEN if mark in at.output] == []
 

@@ -17,12 +17,13 @@ from sayso.cli.source import json_of
 from sayso.errors import Invalid, Unavailable
 from sayso.model import Decision, Request, Submission
 
-_KEYS: Final[dict[str, Decision]] = {"a": "approve", "e": "edit", "w": "respond", "r": "reject"}
+_KEYS: Final[dict[str, Decision]] = {"a": "approve", "e": "edit", "r": "respond", "x": "reject"}
+"""As at the inbox."""
 _NAMES: Final[dict[Decision, str]] = {
     "approve": "[a]pprove",
     "edit": "[e]dit",
-    "respond": "[w]rite",
-    "reject": "[r]eject",
+    "respond": "[r]espond",
+    "reject": "[x] reject",
 }
 
 
@@ -92,7 +93,7 @@ class _Conversation:
             return Submission(option_ids=(options[key],))
         if key == "a":
             return Submission(decision="approve")
-        if key == "r":
+        if key == "x":
             return Submission(decision="reject", text=click.prompt("Why", default="", show_default=False))
         if key == "e":
             return Submission(decision="edit", edited=self._edited())
