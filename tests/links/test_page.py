@@ -207,10 +207,12 @@ async def test_no_state_of_the_page_breaks_a_rule_or_the_sides_of_a_phone(
     for url in urls:
         await page.goto(url)
         await check(url)
-    await page.get_by_role("button", name="Send").click()
+    async with page.expect_navigation():
+        await page.get_by_role("button", name="Send").click()
     await check("wrong")
     await page.goto(urls[0])
-    await page.get_by_role("button", name="Approve").click()
+    async with page.expect_navigation():
+        await page.get_by_role("button", name="Approve").click()
     await check("taken")
     await page.goto(urls[0])
     await check("settled")
