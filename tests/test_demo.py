@@ -6,8 +6,12 @@ import os
 import re
 import signal
 import subprocess
+import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
+
+import httpx
 
 _ROOT = Path(__file__).parent.parent
 
@@ -49,19 +53,27 @@ def test_the_demo_explains_its_arguments() -> None:
 
 
 def test_the_demo_that_is_left_while_it_waits_says_so_and_nothing_else() -> None:
-    with subprocess.Popen(
-        ["scripts/demo", "--port", "0"],
-        cwd=_ROOT,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    ) as run:
+    command = ["scripts/demo", "--port", "0"]
+    with (
+        ExitStack() as undone,
+        subprocess.Popen(
+            command,
+            cwd=_ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        ) as run,
+    ):
+        patience = threading.Timer(120, os.killpg, (run.pid, signal.SIGKILL))
+        patience.start()
+        undone.callback(patience.cancel)
         assert run.stdout is not None
         said = next(line for line in run.stdout if line.startswith("The crew waits for you"))
-        assert "http://localhost:" in said
-        time.sleep(1)  # until it polls
+        url = said.split()[-1].partition("#")[0]
+        while 'sayso_followers{transport="poll"} 1.0' not in httpx.get(f"{url}metrics").text:
+            time.sleep(0.05)
         os.killpg(run.pid, signal.SIGINT)
         rest, _ = run.communicate(timeout=60)
     assert "Traceback" not in rest

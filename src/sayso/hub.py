@@ -46,8 +46,6 @@ class Topic:
     One that is only listened to goes on instead: `is_taken` says that somebody may look at it later.
     """
 
-    __slots__ = ("__weakref__", "_hearers", "_news", "_told", "after", "is_taken", "told")
-
     def __init__(self, after: int | None = None) -> None:
         self.after = after
         """Whoever waits here has seen the stream up to this position at least; None while nobody has looked."""

@@ -44,9 +44,9 @@ async def test_each_waits_for_its_own_time(server: HumanInputServer, api: httpx.
         httpx.AsyncClient(base_url=server.url, headers=headers, timeout=60, limits=limits) as polls,
     ):
         cursor = None
-        for wait in (50, 0.6, 50):  # one that is answered leaves nothing of its time to the next
+        for wait in (50, 3, 50):  # one that is answered leaves nothing of its time to the next
             held = asyncio.create_task(_poll(polls, execution_id, cursor, wait))
-            await asyncio.sleep(0.2)
+            await _until_held()
             asked = await _ask(api, execution_id)
             page = await held
             assert [event["request_id"] for event in page["events"]] == [asked]
@@ -56,7 +56,7 @@ async def test_each_waits_for_its_own_time(server: HumanInputServer, api: httpx.
         assert (page["events"], page["cursor"]) == ([], cursor)
         assert loop.time() - began >= 1.2 - GRAIN
         held = asyncio.create_task(_poll(polls, execution_id, cursor, 50))
-        await asyncio.sleep(1.5)  # in which the time of every one before is over
+        await asyncio.sleep(3.5)  # in which the time of every one before but those of 50 s is over
         assert not held.done()
         asked = await _ask(api, execution_id)
         assert [event["request_id"] for event in (await held)["events"]] == [asked]
@@ -69,14 +69,19 @@ async def test_who_went_while_it_was_held_is_forgotten_at_once(server: HumanInpu
     head = f"GET /poll/human-input/{new_id()}?wait=50 HTTP/1.1", "Host: localhost", f"Authorization: Bearer {KEY}"
     writer.write("\r\n".join((*head, "", "")).encode())
     async with asyncio.timeout(20):
-        while not any(one.is_polling for one in _polling()):  # noqa: ASYNC110 - a count has no event
-            await asyncio.sleep(0.01)
+        await _until_held()
         writer.close()
         await writer.wait_closed()
         while _polling():
             await asyncio.sleep(0.01)
             gc.collect()
     assert not await reader.read()
+
+
+async def _until_held() -> None:
+    """Returns when a poll is held; the server is in this process."""
+    while not any(one.is_polling for one in _polling()):  # noqa: ASYNC110 - a count has no event
+        await asyncio.sleep(0.01)
 
 
 def _polling() -> list[Connection]:

@@ -43,38 +43,6 @@ _STALE: Final = 60.0
 class Feed:
     """`position`: up to where its members were told, or are about to be; None until somebody has looked."""
 
-    __slots__ = (
-        "__weakref__",
-        "_among",
-        "_block",
-        "_era",
-        "_feeds",
-        "_flushed",
-        "_found",
-        "_gateway",
-        "_gathered",
-        "_has_lost_count",
-        "_is_flushing",
-        "_lacks",
-        "_left_at",
-        "_loop",
-        "_members",
-        "_only",
-        "_pages",
-        "_pending",
-        "_reading",
-        "_seals",
-        "_tail",
-        "_topic",
-        "_turns_waited",
-        "_visitors",
-        "is_closed",
-        "position",
-        "stream",
-        "told",
-        "told_at",
-    )
-
     def __init__(self, feeds: Feeds, stream: Stream) -> None:
         self.stream = stream
         self._among = stream[1]
